@@ -1,0 +1,1 @@
+"""Judges: extractors whose device is the network. They register with `@judge`."""

@@ -1,0 +1,1 @@
+"""The static leaderboard: results files in, one HTML page out."""

@@ -1,0 +1,1 @@
+"""Metrics: pure functions from a dialogue and its artifacts to counts, one file each."""

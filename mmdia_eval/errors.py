@@ -1,0 +1,24 @@
+"""Errors meant for the person at the shell: what is wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class UserError(Exception):
+    """Bad usage or bad input. The command line prints the message alone and exits with 2."""
+
+
+class ProblemsError(UserError):
+    """Several problems found before any work began, printed together."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class MissingOutputError(Exception):
+    """The system's output lacks what the metric needs; the dialogue counts at the worst value.
+
+    Raised by `Metric.measure`; the message becomes the row's reason.
+    """

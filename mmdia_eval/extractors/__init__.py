@@ -1,0 +1,1 @@
+"""Extractors: each owns one engine and makes one kind of artifact."""

@@ -1,0 +1,1 @@
+"""Protocol files: what each protocol runs, with which settings."""

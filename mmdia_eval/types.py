@@ -1,0 +1,289 @@
+"""The nouns of the harness: what a benchmark expects, what a system gave, what a model says of it.
+
+All are frozen dataclasses. Times are seconds from the start of the file, as floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Task = Literal[1, 2, 3]
+TASKS: tuple[Task, ...] = (1, 2, 3)
+SPLITS = ("hard", "test", "ood", "bench")
+
+SAMPLE_RATE = 16_000
+"""Hz. Every engine of the harness hears mono float32 at this rate."""
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True, order=True)
+class Segment:
+    """A stretch of time, `start` <= `end`, in seconds.
+
+    >>> Segment(1.0, 3.0).overlap(Segment(2.0, 5.0))
+    1.0
+    >>> Segment(1.0, 3.0).distance(Segment(4.5, 5.0))
+    1.5
+    """
+
+    start: float
+    end: float
+
+    @property
+    def duration(self) -> float:
+        return self.end - self.start
+
+    @property
+    def middle(self) -> float:
+        return (self.start + self.end) / 2
+
+    def overlap(self, other: Segment) -> float:
+        """Seconds shared with `other`; 0 when they do not meet."""
+        return max(0.0, min(self.end, other.end) - max(self.start, other.start))
+
+    def distance(self, other: Segment) -> float:
+        """Seconds of silence between the two; 0 when they meet."""
+        return max(0.0, max(self.start, other.start) - min(self.end, other.end))
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one speaker says before another does (or before the script starts a new line)."""
+
+    speaker: str
+    text: str
+    segment: Segment | None = None
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a dialogue should sound: free description, and the affective triplet."""
+
+    description: str | None = None
+    relationship: str | None = None
+    interaction_type: str | None = None
+    emotional_tone: str | None = None
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """One reference item of a benchmark. `duration` is the reference's, in seconds, where known."""
+
+    id: str
+    turns: tuple[Turn, ...]
+    style: Style = field(default_factory=Style)
+    audio: Path | None = None
+    video: Path | None = None
+    duration: float | None = None
+
+    @cached_property
+    def speakers(self) -> tuple[str, ...]:
+        """Speaker names in the order in which they first speak."""
+        return tuple(dict.fromkeys(turn.speaker for turn in self.turns))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One dialogue with the file a system gave for it, or None."""
+
+    dialogue: Dialogue
+    output: Path | None
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Decoded sound: `samples` has shape (n,), float32 in [-1, 1], mono, at `sample_rate` Hz."""
+
+    samples: FloatArray
+    sample_rate: int = SAMPLE_RATE
+
+    @property
+    def duration(self) -> float:
+        return len(self.samples) / self.sample_rate
+
+    def cut(self, segment: Segment) -> Audio:
+        """The part inside `segment`, clipped to the file's ends."""
+        first = max(0, round(segment.start * self.sample_rate))
+        last = max(first, round(segment.end * self.sample_rate))
+        return Audio(self.samples[first:last], self.sample_rate)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What one engine says of one file, once. Subclasses are its kinds.
+
+    A field that holds a numpy array is stored as a tensor, every other field as JSON.
+    """
+
+    kind: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class MediaInfo(Artifact):
+    """What the decoder found in a file. `problem` says why no metric may use it, or is None.
+
+    `duration` in seconds; `peak` in [0, 1] of full scale; `level` is the RMS in dBFS;
+    `clipped` and `active` are shares of samples and of 20 ms frames, in [0, 1].
+    """
+
+    kind: ClassVar[str] = "media"
+    duration: float = 0.0
+    sample_rate: int = 0
+    channels: int = 0
+    peak: float = 0.0
+    level: float = -200.0
+    clipped: float = 0.0
+    active: float = 0.0
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word as heard or aligned."""
+
+    text: str
+    start: float
+    end: float
+
+    @property
+    def segment(self) -> Segment:
+        return Segment(self.start, self.end)
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A run of words decoded together, between two pauses."""
+
+    words: tuple[Word, ...]
+
+
+@dataclass(frozen=True)
+class Transcript(Artifact):
+    """What a recogniser heard, utterance by utterance, in time order."""
+
+    kind: ClassVar[str] = "transcript"
+    utterances: tuple[Utterance, ...]
+
+    @property
+    def words(self) -> Iterator[Word]:
+        return (word for utterance in self.utterances for word in utterance.words)
+
+
+@dataclass(frozen=True)
+class SpeakerSegment:
+    """A stretch of speech with the label that a diarizer gave its voice."""
+
+    start: float
+    end: float
+    speaker: str
+
+    @property
+    def segment(self) -> Segment:
+        return Segment(self.start, self.end)
+
+
+@dataclass(frozen=True)
+class Diarization(Artifact):
+    """Who spoke when, in time order; labels mean nothing outside the file."""
+
+    kind: ClassVar[str] = "diarization"
+    segments: tuple[SpeakerSegment, ...]
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(segment.speaker for segment in self.segments))
+
+
+@dataclass(frozen=True)
+class AlignedTurn:
+    """Where the words of the reference turn number `index` are in the audio.
+
+    `words` are the words that came back; `expected` is how many the turn has.
+    """
+
+    index: int
+    words: tuple[Word, ...]
+    expected: int
+
+    @property
+    def segment(self) -> Segment | None:
+        """From the first word's start to the last word's end; None when no word came back."""
+        if not self.words:
+            return None
+        return Segment(self.words[0].start, self.words[-1].end)
+
+
+@dataclass(frozen=True)
+class Alignment(Artifact):
+    """The reference script laid over the audio, one entry a turn.
+
+    `problem` says why the aligner gave nothing (its failures are silent), else None.
+    """
+
+    kind: ClassVar[str] = "alignment"
+    turns: tuple[AlignedTurn, ...]
+    problem: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SpeakerEmbeddings(Artifact):
+    """One voice embedding a turn: `vectors` (n, d) float32 of unit length, `turns` their indices.
+
+    `seconds` is how much speech each was made of. Turns too short to embed are absent.
+    """
+
+    kind: ClassVar[str] = "speaker_embeddings"
+    vectors: FloatArray
+    turns: tuple[int, ...]
+    seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class TurnScores:
+    """A predictor's scores for the turn number `index`."""
+
+    index: int
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class MosPrediction(Artifact):
+    """A quality predictor's scores, by name, for the whole file and for each aligned turn."""
+
+    kind: ClassVar[str] = "mos"
+    scores: Mapping[str, float]
+    turns: tuple[TurnScores, ...] = ()
+
+
+A = TypeVar("A", bound=Artifact)
+
+
+class Artifacts:
+    """The artifacts asked for, by kind: `artifacts[Transcript]` is a Transcript.
+
+    `reference` holds those made of the reference recording, in the same way.
+    """
+
+    def __init__(
+        self,
+        of_output: Mapping[type[Artifact], Artifact],
+        of_reference: Mapping[type[Artifact], Artifact] | None = None,
+    ) -> None:
+        self._items = dict(of_output)
+        self._reference = dict(of_reference or {})
+
+    def __getitem__(self, kind: type[A]) -> A:
+        found: Any = self._items[kind]
+        return found  # type: ignore[no-any-return]
+
+    @property
+    def reference(self) -> Artifacts:
+        return Artifacts(self._reference)

@@ -66,8 +66,6 @@ class Extractor(ABC, Generic[A]):
     device: ClassVar[Literal["cpu", "gpu", "network"]] = "cpu"
     requires: ClassVar[tuple[Requirement, ...]] = ()
     cost: ClassVar[float | None] = None
-    requires: ClassVar[tuple[Requirement, ...]] = ()
-    cost: ClassVar[float | None] = None
     Settings: ClassVar[type[Settings]] = Settings
 
     def __init__(self, settings: Any, scripts: Sequence[str]) -> None:

@@ -13,7 +13,6 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import fields
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -154,14 +153,17 @@ class Store:
         return self.root / "timings.json"
 
 
-@cache
 def _array_fields(kind: type[Artifact]) -> tuple[str, ...]:
     return tuple(f.name for f in fields(kind) if f.type == "FloatArray")
 
 
-@cache
-def _adapter(kind: type[A]) -> TypeAdapter[A]:
-    return TypeAdapter(kind)
+_adapters: dict[type[Any], TypeAdapter[Any]] = {}
+
+
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
 
 
 def _sha256(key: str, value: bytes, body: bytes) -> str:
@@ -204,7 +206,9 @@ def _unpack_tensors(raw: bytes, key: str) -> tuple[bytes, bytes] | None:
 
 def _decode(kind: type[A], value: bytes, body: bytes) -> A:
     if not body:
-        return _adapter(kind).validate_json(value)
+        artifact: A = _adapter(kind).validate_json(value)
+        return artifact
     from safetensors.numpy import load  # noqa: PLC0415
 
-    return _adapter(kind).validate_python({**json.loads(value), **load(body)})
+    artifact = _adapter(kind).validate_python({**json.loads(value), **load(body)})
+    return artifact

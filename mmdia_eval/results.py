@@ -1,0 +1,333 @@
+"""The results file: the one contract between scoring, comparing and the leaderboard.
+
+`task1.test.json` holds one system on one split, `task1.test.rows.jsonl` beside it one row for
+each dialogue and metric. Ratios are 0 to 1, never percent; NaN and unknown keys are refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    NonNegativeInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from mmdia_eval.errors import UserError
+from mmdia_eval.files import write_atomic
+from mmdia_eval.strict_json import json_lines, parse_json, read_bytes
+from mmdia_eval.types import Task
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+MAX_RESULTS_BYTES = 16 * 1024 * 1024
+RowStatus = Literal["scored", "missing", "not_applicable", "failed"]
+Split = Literal["hard", "test", "ood", "bench"]
+
+
+class Record(BaseModel):
+    """Base of everything on disk: no unknown key, no guessed type, no NaN or infinity."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Interval(Record):
+    """A two-sided interval around a value, in the value's own unit.
+
+    `unit` is what was resampled.
+    """
+
+    lower: float
+    upper: float
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    method: str
+    unit: str = "dialogue"
+    resamples: NonNegativeInt
+    seed: int
+
+    @model_validator(mode="after")
+    def _is_ordered(self) -> Self:
+        if self.lower > self.upper:
+            raise ValueError(f"lower {self.lower} is above upper {self.upper}")
+        return self
+
+
+class Coverage(Record):
+    """Where every expected dialogue went. The four outcomes add up to `expected`.
+
+    missing: the system gave nothing usable, and the dialogue counts at the metric's worst value.
+    not_applicable: left out by a rule that sees no output, so alike for every system.
+    failed: our instrument broke, and the result is provisional.
+    """
+
+    expected: NonNegativeInt
+    scored: NonNegativeInt
+    missing: NonNegativeInt
+    not_applicable: NonNegativeInt
+    failed: NonNegativeInt
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        total = self.scored + self.missing + self.not_applicable + self.failed
+        if total != self.expected:
+            raise ValueError(f"the outcomes add up to {total}, {self.expected} are expected")
+        return self
+
+
+class MetricResult(Record):
+    """One metric over the split.
+
+    `name` is the metric's label in the protocol, `metric` the registered metric it runs with
+    `settings`. `higher_is_better` is None for a diagnostic. `value` is None where the counts
+    define none, for instance a rate over no words.
+    """
+
+    name: str
+    metric: str
+    version: str
+    settings: dict[str, JsonValue] = {}
+    signature: str
+    value: float | None
+    unit: str
+    higher_is_better: bool | None
+    interval: Interval | None
+    coverage: Coverage
+    components: dict[str, float] = {}
+
+    @model_validator(mode="after")
+    def _interval_has_a_value(self) -> Self:
+        if self.value is None and self.interval is not None:
+            raise ValueError("an interval without a value")
+        return self
+
+
+class WeightsRecord(Record):
+    """A model file."""
+
+    name: str
+    sha256: Sha256
+
+
+class ExtractorRecord(Record):
+    """An engine that made artifacts for the metrics. `role` is its name in the protocol."""
+
+    role: str
+    name: str
+    version: str
+    settings: dict[str, JsonValue]
+    weights: list[WeightsRecord]
+    identity: dict[str, str]
+
+
+class JudgeRecord(Record):
+    """A remote model that gave verdicts, and what they took. `cost` is in US dollars."""
+
+    role: str
+    model: str
+    returned_model: str
+    prompt_sha256: Sha256
+    calls: NonNegativeInt
+    input_tokens: NonNegativeInt
+    output_tokens: NonNegativeInt
+    cost: float | None
+
+
+class SystemRecord(Record):
+    """Who is scored, as the submission says."""
+
+    name: Annotated[str, Field(min_length=1)]
+    organization: str | None = None
+    date: str | None = None
+    url: str | None = None
+    open_weights: bool | None = None
+    training_data_overlap: str | None = None
+
+
+class ProtocolRecord(Record):
+    """How it was scored. `comparable` is False where scores must not stand beside a paper's."""
+
+    name: str
+    version: str
+    sha256: Sha256
+    comparable: bool
+
+
+class BenchmarkRecord(Record):
+    """What it was scored on. `sha256` is the whole benchmark's, `split_sha256` the split file's."""
+
+    name: str
+    version: str
+    sha256: Sha256
+    split_sha256: Sha256
+    dialogues: NonNegativeInt
+
+
+class Provenance(Record):
+    """Enough to run it again. `created` is in UTC and all that differs between equal runs."""
+
+    mmdia_eval_version: str
+    git_commit: str | None
+    git_dirty: bool | None
+    python: str
+    packages: dict[str, str]
+    hardware: dict[str, JsonValue]
+    command: list[str]
+    created: AwareDatetime
+    submission_sha256: Sha256 | None
+    extractors: list[ExtractorRecord]
+    judges: list[JudgeRecord] = []
+
+    @field_validator("created")
+    @classmethod
+    def _is_utc(cls, created: datetime) -> datetime:
+        if created.utcoffset() != timedelta(0):
+            raise ValueError("not in UTC")
+        return created
+
+
+class Results(Record):
+    """One system on one task and split.
+
+    `rows_file` and its hash are None until `write_results` fills them in, and for results that
+    have no rows at all, such as those taken from a paper.
+    """
+
+    schema_version: Literal["1.0"] = "1.0"
+    status: Literal["complete", "provisional"]
+    verification: Literal["self-reported", "re-scored", "published"]
+    task: Task
+    split: Split
+    style: Literal["description", "triplet"] | None
+    protocol: ProtocolRecord
+    benchmark: BenchmarkRecord
+    system: SystemRecord
+    metrics: list[MetricResult]
+    rows_file: Annotated[str, Field(pattern=r"^[^/\\:]+\.jsonl$")] | None = None
+    rows_sha256: Sha256 | None = None
+    warnings: list[str] = []
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        names = [metric.name for metric in self.metrics]
+        if len(set(names)) < len(names):
+            raise ValueError(f"a metric is named twice: {', '.join(names)}")
+        if self.status == "complete" and any(metric.coverage.failed for metric in self.metrics):
+            raise ValueError("status is complete although a metric has failed dialogues")
+        if (self.rows_file is None) != (self.rows_sha256 is None):
+            raise ValueError("rows_file and rows_sha256 go together")
+        return self
+
+
+class Row(Record):
+    """The outcome of one dialogue under one metric; `metric` is the label in the protocol.
+
+    `counts` are what was added up: those of a missing output are the metric's worst, those of a
+    dialogue that is not applicable or failed are empty. `reason` says why it was not scored.
+    """
+
+    dialogue: str
+    metric: str
+    status: RowStatus
+    counts: dict[str, float]
+    value: float | None
+    reason: str | None = None
+
+    @property
+    def counts_in(self) -> bool:
+        """Whether the row's counts are part of the metric's value."""
+        return self.status in ("scored", "missing")
+
+    @model_validator(mode="after")
+    def _fits_its_status(self) -> Self:
+        if not self.counts_in and (self.counts or self.value is not None):
+            raise ValueError(f"a {self.status} row has neither counts nor a value")
+        if (self.status == "scored") != (self.reason is None):
+            raise ValueError("a reason is given unless the row is scored")
+        return self
+
+
+def write_results(path: Path, results: Results, rows: Iterable[Row]) -> Results:
+    """Write `rows` to `<stem>.rows.jsonl` and then `results` to `path`, each atomically.
+
+    Equal input gives equal bytes: rows are sorted by dialogue and metric, keys by name. Returns
+    the results as written, with `rows_file` and `rows_sha256` set.
+    """
+    ordered = sorted(rows, key=lambda row: (row.dialogue, row.metric))
+    data = "".join(f"{row.model_dump_json()}\n" for row in ordered).encode()
+    rows_path = path.with_name(f"{path.stem}.rows.jsonl")
+    written = Results.model_validate(
+        {
+            **dict(results),
+            "rows_file": rows_path.name,
+            "rows_sha256": hashlib.sha256(data).hexdigest(),
+        }
+    )
+    write_atomic(rows_path, data)
+    write_atomic(path, canonical_json(written.model_dump(mode="json")))
+    return written
+
+
+def canonical_json(value: Any) -> bytes:
+    """`value` as indented UTF-8 JSON with sorted keys; NaN and infinity raise ValueError."""
+    text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode()
+
+
+def read_results(path: Path) -> Results:
+    """The results in a file.
+
+    Raises:
+        UserError: no such file, or its contents are not a results file; the message names the
+            file and the field.
+    """
+    data = read_bytes(path, MAX_RESULTS_BYTES)
+    parse_json(data, str(path))
+    try:
+        return Results.model_validate_json(data)
+    except ValidationError as error:
+        raise UserError(f"{path}: not a results file: {_explain(error)}") from None
+
+
+def read_rows(results_path: Path) -> list[Row]:
+    """The rows that belong to a results file, by dialogue and metric.
+
+    Raises:
+        UserError: there are none, or they are not those that the results were computed from.
+    """
+    results = read_results(results_path)
+    if results.rows_file is None:
+        raise UserError(f"{results_path}: has no rows file; score the system again to get one")
+    path = results_path.with_name(results.rows_file)
+    data = read_bytes(path)
+    if hashlib.sha256(data).hexdigest() != results.rows_sha256:
+        raise UserError(
+            f"{path}: not the rows that {results_path.name} was made from (sha256 differs); "
+            "restore the file or score again"
+        )
+    return [_row(f"{path}:{number}", line) for number, line in json_lines(data)]
+
+
+def _row(where: str, line: bytes) -> Row:
+    try:
+        return Row.model_validate(parse_json(line, where))
+    except ValidationError as error:
+        raise UserError(f"{where}: not a row: {_explain(error)}") from None
+
+
+def _explain(error: ValidationError) -> str:
+    """The first of the errors, after the field it is in."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"]

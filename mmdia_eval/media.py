@@ -78,7 +78,10 @@ def read_duration(path: Path) -> float | None:
     import soundfile  # noqa: PLC0415
 
     try:
-        with _opened(path, LIMITS) as descriptor, soundfile.SoundFile(descriptor) as file:
+        with (
+            _opened(path, LIMITS) as descriptor,
+            soundfile.SoundFile(descriptor, closefd=False) as file,
+        ):
             return float(file.frames / file.samplerate)
     except (_UnusableError, soundfile.LibsndfileError):
         return None

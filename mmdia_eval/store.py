@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
+from mmdia_eval.files import write_atomic
 from mmdia_eval.types import Artifact, Audio, FloatArray
 
 A = TypeVar("A", bound=Artifact)
@@ -46,20 +46,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write so that a reader sees the old file or the whole new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 class Store:
     """The artifacts below one folder. `discarded` counts the damaged files met so far."""
 
@@ -78,7 +64,7 @@ class Store:
         plain = {f.name: getattr(artifact, f.name) for f in fields(kind) if f.name not in arrays}
         value = json.dumps(to_jsonable_python(plain), separators=(",", ":"), allow_nan=False)
         content = _pack_tensors(key, value, arrays) if arrays else _pack_json(key, value)
-        write_atomically(self.path(kind, key), content)
+        write_atomic(self.path(kind, key), content)
 
     def read(self, kind: type[A], key: str) -> A | None:
         """The artifact, or None when it was never made or its file is damaged."""
@@ -146,7 +132,7 @@ class Store:
         timings = self.read_timings()
         old = timings.get(extractor, (0.0, 0.0))
         timings[extractor] = (old[0] + audio_seconds, old[1] + cpu_seconds)
-        write_atomically(self._timings, json.dumps(timings, sort_keys=True).encode())
+        write_atomic(self._timings, json.dumps(timings, sort_keys=True).encode())
 
     @property
     def _timings(self) -> Path:
@@ -184,24 +170,31 @@ def _unpack_json(raw: bytes, key: str) -> tuple[bytes, bytes] | None:
 def _pack_tensors(key: str, value: str, arrays: Mapping[str, Any]) -> bytes:
     from safetensors.numpy import save  # noqa: PLC0415
 
-    body = _tensor_body(save(dict(arrays)))
-    metadata = {"fields": value, "sha256": _sha256(key, value.encode(), body)}
+    tensors, body = _split_tensors(save(dict(arrays)))
+    metadata = {"fields": value, "sha256": _sha256(key, _described(tensors, value), body)}
     packed: bytes = save(dict(arrays), metadata=metadata)
     return packed
 
 
-def _tensor_body(raw: bytes) -> bytes:
-    return raw[8 + int.from_bytes(raw[:8], "little") :]
-
-
 def _unpack_tensors(raw: bytes, key: str) -> tuple[bytes, bytes] | None:
     try:
-        end = 8 + int.from_bytes(raw[:8], "little")
-        metadata = json.loads(raw[8:end])["__metadata__"]
-        value, sha256 = metadata["fields"].encode(), metadata["sha256"]
+        tensors, body = _split_tensors(raw)
+        metadata = tensors.pop("__metadata__")
+        value, sha256 = metadata["fields"], metadata["sha256"]
+        described = _described(tensors, value)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    return (value, raw) if _sha256(key, value, raw[end:]) == sha256 else None
+    return (value.encode(), raw) if _sha256(key, described, body) == sha256 else None
+
+
+def _split_tensors(raw: bytes) -> tuple[dict[str, Any], bytes]:
+    """Header and body of a safetensors file."""
+    end = 8 + int.from_bytes(raw[:8], "little")
+    return json.loads(raw[8:end]), raw[end:]
+
+
+def _described(tensors: Mapping[str, Any], value: str) -> bytes:
+    return f"{digest(tensors)} {value}".encode()
 
 
 def _decode(kind: type[A], value: bytes, body: bytes) -> A:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import NamedTuple
 
@@ -51,8 +51,13 @@ def words_by_speaker(
     >>> words_by_speaker(heard, who, str.lower)
     {'A': 'hi,', 'B': 'hello'}
     """
+    return texts_by_speaker(speaker_runs(transcript, diarization, normalize))
+
+
+def texts_by_speaker(runs: Iterable[Run]) -> dict[str, str]:
+    """Each speaker's runs joined in their order; speakers in the order of their first run."""
     texts: dict[str, list[str]] = {}
-    for run in speaker_runs(transcript, diarization, normalize):
+    for run in runs:
         texts.setdefault(run.speaker, []).append(run.text)
     return {speaker: " ".join(parts) for speaker, parts in texts.items()}
 

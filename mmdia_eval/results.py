@@ -29,6 +29,7 @@ from mmdia_eval.errors import UserError
 from mmdia_eval.files import write_atomic
 from mmdia_eval.manifest import problems_of
 from mmdia_eval.strict_json import json_lines, parse_json, read_bytes
+from mmdia_eval.submission import DisplayName
 from mmdia_eval.types import Task
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -145,14 +146,14 @@ class JudgeRecord(Record):
 
 
 class SystemRecord(Record):
-    """Who is scored, as the submission says."""
+    """Who is scored, as the submission says; None is what it does not say."""
 
-    name: Annotated[str, Field(min_length=1)]
-    organization: str | None = None
+    name: DisplayName
+    organization: DisplayName | None = None
     date: str | None = None
-    url: str | None = None
+    url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
     open_weights: bool | None = None
-    training_data_overlap: str | None = None
+    training_data_overlap: bool | None = None
 
 
 class ProtocolRecord(Record):

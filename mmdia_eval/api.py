@@ -55,6 +55,7 @@ class Extractor(ABC, Generic[A]):
     `reads` names what of the dialogue changes the artifact ("script": the turns' texts,
     "speaker_count", "turn_times"), so that the cache knows; the audio always counts.
     Importing the module and constructing the class must be cheap: engines are imported in `load`.
+    `cost` is CPU seconds per second of audio, the estimate until this machine has its own figure.
     """
 
     name: ClassVar[str]
@@ -64,6 +65,7 @@ class Extractor(ABC, Generic[A]):
     reads: ClassVar[tuple[Literal["script", "speaker_count", "turn_times"], ...]] = ()
     device: ClassVar[Literal["cpu", "gpu", "network"]] = "cpu"
     requires: ClassVar[tuple[Requirement, ...]] = ()
+    cost: ClassVar[float | None] = None
     Settings: ClassVar[type[Settings]] = Settings
 
     def __init__(self, settings: Any, scripts: Sequence[str]) -> None:

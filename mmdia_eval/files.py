@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Put `data` at `path`, making its folder: after a crash, the old file or the new, never a mix.
+    """Put `data` at `path`, making its folder: a killed process leaves the old file or the new.
 
     The file gets the mode that an ordinary new file would get.
     """
@@ -18,8 +18,6 @@ def write_atomic(path: Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except BaseException:

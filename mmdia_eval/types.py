@@ -124,6 +124,7 @@ class Artifact:
     """
 
     kind: ClassVar[str]
+    __pydantic_config__: ClassVar[Any] = {"arbitrary_types_allowed": True}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,78 @@
+"""Predicted speech quality, under the predictor's own name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from mmdia_eval import api
+from mmdia_eval.api import Counts, Metric
+from mmdia_eval.counts import ratio
+from mmdia_eval.registry import metric
+from mmdia_eval.types import Artifacts, Dialogue, MosPrediction
+
+Score = Literal["ovrl", "p808", "sig", "bak"]
+SCORES: tuple[Score, ...] = ("ovrl", "p808", "sig", "bak")
+
+LOWEST, HIGHEST = 1.0, 5.0
+"""Ends of the opinion scale (ITU-T P.800)."""
+
+
+class MosSettings(api.Settings):
+    """`score` is the predictor's score that becomes the value."""
+
+    score: Score = "ovrl"
+
+
+@metric("mos")
+class Mos(Metric):
+    """Mean over dialogues of one score of a quality predictor, for the whole file, 1 to 5.
+
+    Scores are clipped to the scale: a predictor can leave it, and a file that scored below 1
+    would make leaving that file out an improvement.
+    """
+
+    version = "1"
+    fields = (*SCORES, "dialogues", "turn_score", "turns_scored", "turns")
+    unit = "MOS"
+    higher_is_better = True
+    aggregation = "dialogues"
+    needs = (MosPrediction,)
+    Settings = MosSettings
+
+    def measure(self, dialogue: Dialogue, artifacts: Artifacts) -> Counts:
+        prediction = artifacts[MosPrediction]
+        turns = [_on_scale(turn.scores[self.settings.score]) for turn in prediction.turns]
+        unscored = len(dialogue.turns) - len(turns)
+        return {
+            **{score: _on_scale(prediction.scores[score]) for score in SCORES},
+            "dialogues": 1.0,
+            "turn_score": sum(turns) + LOWEST * unscored,
+            "turns_scored": float(len(turns)),
+            "turns": float(len(dialogue.turns)),
+        }
+
+    def worst(self, dialogue: Dialogue) -> Counts:
+        """The foot of the scale, for the file and for each of its turns."""
+        return {
+            **dict.fromkeys(SCORES, LOWEST),
+            "dialogues": 1.0,
+            "turn_score": LOWEST * len(dialogue.turns),
+            "turns_scored": 0.0,
+            "turns": float(len(dialogue.turns)),
+        }
+
+    def reduce(self, total: Mapping[str, Any]) -> Any:
+        return total[self.settings.score] / total["dialogues"]
+
+    def components(self, rows: Sequence[Counts]) -> Mapping[str, float]:
+        others = [score for score in SCORES if score != self.settings.score]
+        return {
+            **{score: ratio(rows, score, "dialogues") for score in others},
+            "turn_mean": ratio(rows, "turn_score", "turns"),
+            "turns_scored": ratio(rows, "turns_scored", "turns"),
+        }
+
+
+def _on_scale(score: float) -> float:
+    return min(max(score, LOWEST), HIGHEST)

@@ -1,0 +1,166 @@
+"""Word error rate: substituted, deleted and inserted words over the reference's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import Any
+
+from rapidfuzz.distance import Levenshtein
+
+from mmdia_eval.api import Counts, Metric, Settings
+from mmdia_eval.registry import metric
+from mmdia_eval.text import Normalizer, normalizer
+from mmdia_eval.types import Artifacts, Dialogue, Transcript
+
+
+@dataclass(frozen=True)
+class ErrorCounts:
+    """Word errors of one or several texts. Only `+` is defined: a rate is never averaged.
+
+    >>> sum([ErrorCounts(1, 0, 0, 10), ErrorCounts(0, 0, 2, 2)], ErrorCounts()).rate
+    0.25
+    """
+
+    substitutions: int = 0
+    deletions: int = 0
+    insertions: int = 0
+    words: int = 0
+    """Words of the reference."""
+
+    @property
+    def errors(self) -> int:
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
+    def rate(self) -> float | None:
+        """Errors over reference words, 0 is best, no upper bound; None without reference words."""
+        return self.errors / self.words if self.words else None
+
+    def __add__(self, other: ErrorCounts) -> ErrorCounts:
+        return ErrorCounts(
+            self.substitutions + other.substitutions,
+            self.deletions + other.deletions,
+            self.insertions + other.insertions,
+            self.words + other.words,
+        )
+
+
+def word_ids(texts: Iterable[str]) -> list[list[int]]:
+    """The whitespace-separated words of each text as integers, equal for equal words.
+
+    >>> word_ids(["the cat", "cat"])
+    [[0, 1], [1]]
+    """
+    vocabulary: dict[str, int] = {}
+    return [
+        [vocabulary.setdefault(word, len(vocabulary)) for word in text.split()] for text in texts
+    ]
+
+
+def id_errors(reference: Sequence[int], hypothesis: Sequence[int]) -> ErrorCounts:
+    """`word_errors` of texts already turned into ids by one call of `word_ids`."""
+    edits = [edit.tag for edit in Levenshtein.editops(reference, hypothesis)]
+    return ErrorCounts(
+        edits.count("replace"), edits.count("delete"), edits.count("insert"), len(reference)
+    )
+
+
+def word_errors(reference: str, hypothesis: str) -> ErrorCounts:
+    """Levenshtein counts between the words of two normalised texts, split on whitespace.
+
+    The alignment is rapidfuzz's, which jiwer counts by too, so the three kinds agree with jiwer's.
+    An empty reference is no error: the hypothesis's words are insertions, and `rate` is None.
+
+    >>> word_errors("the cat sat", "the cat sat on")
+    ErrorCounts(substitutions=0, deletions=0, insertions=1, words=3)
+    >>> word_errors("", "hello").rate is None
+    True
+    """
+    return id_errors(*word_ids((reference, hypothesis)))
+
+
+def reference_text(dialogue: Dialogue, normalize: Normalizer) -> str:
+    """The dialogue's script, each turn normalised by itself, in the order of its turns."""
+    return " ".join(normalize(turn.text) for turn in dialogue.turns)
+
+
+def heard_text(transcript: Transcript, normalize: Normalizer) -> str:
+    """What was heard, each utterance normalised by itself, in time order."""
+    return " ".join(
+        normalize(" ".join(word.text for word in utterance.words))
+        for utterance in transcript.utterances
+    )
+
+
+def rate_components(rows: Sequence[Counts]) -> dict[str, float]:
+    """What a corpus word error rate hides, from the counts of the dialogues.
+
+    Shares are of the reference's words, as is the rate, and add up to it. `mean`, `median`,
+    `capped_mean` (each rate cut at 1) and `above_one` (share of dialogues with more errors than
+    words) run over the dialogues that have reference words; `empty_references` counts the others.
+    A figure with nothing to count is left out.
+    """
+    rates = [_errors(row) / row["words"] for row in rows if row["words"]]
+    figures: dict[str, float] = {"empty_references": len(rows) - len(rates)}
+    if not rates:
+        return figures
+    words = sum(row["words"] for row in rows)
+    for kind in ("substitution", "deletion", "insertion"):
+        figures[f"{kind}_share"] = sum(row[f"{kind}s"] for row in rows) / words
+    return figures | {
+        "mean": fmean(rates),
+        "median": median(rates),
+        "capped_mean": fmean(min(rate, 1.0) for rate in rates),
+        "above_one": fmean(rate > 1 for rate in rates),
+    }
+
+
+def _errors(counts: Mapping[str, Any]) -> Any:
+    return counts["substitutions"] + counts["deletions"] + counts["insertions"]
+
+
+class WordErrorSettings(Settings):
+    """`normalizer`: a name from `mmdia_eval.text.NORMALIZERS`, applied to both sides."""
+
+    normalizer: str = "whisper-en"
+
+
+class WordErrorMetric(Metric):
+    """What metrics on word errors share: a corpus rate of summed errors over summed words."""
+
+    unit = "ratio"
+    higher_is_better = False
+    aggregation = "corpus"
+
+    def __init__(self, settings: WordErrorSettings) -> None:
+        super().__init__(settings)
+        self.normalizer = normalizer(settings.normalizer)
+
+    def reduce(self, total: Mapping[str, Any]) -> Any:
+        return _errors(total) / total["words"]
+
+
+@metric("wer")
+class Wer(WordErrorMetric):
+    """Errors between the script, turn by turn, and what a recogniser heard; speakers play no part.
+
+    A dialogue whose script has no words after normalisation keeps its insertions in the corpus sum.
+    A missing output costs every word of the script.
+    """
+
+    version = "1"
+    fields = ("substitutions", "deletions", "insertions", "words")
+    needs = (Transcript,)
+    Settings = WordErrorSettings
+
+    def measure(self, dialogue: Dialogue, artifacts: Artifacts) -> Counts:
+        heard = heard_text(artifacts[Transcript], self.normalizer)
+        return vars(word_errors(reference_text(dialogue, self.normalizer), heard))
+
+    def worst(self, dialogue: Dialogue) -> Counts:
+        return vars(word_errors(reference_text(dialogue, self.normalizer), ""))
+
+    def components(self, rows: Sequence[Counts]) -> Mapping[str, float]:
+        return rate_components(rows)

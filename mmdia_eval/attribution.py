@@ -1,0 +1,82 @@
+"""Which speaker said which word: a recogniser's words laid over a diarizer's segments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmdia_eval.types import Diarization, Transcript
+
+ONLY_SPEAKER = "speaker"
+"""The label of every word when the diarizer found no segment."""
+
+
+class Run(NamedTuple):
+    """Neighbouring words of one utterance given to one speaker, as one normalised text."""
+
+    speaker: str
+    text: str
+
+
+def speaker_runs(
+    transcript: Transcript, diarization: Diarization, normalize: Callable[[str], str]
+) -> list[Run]:
+    """The transcript in its order, cut wherever the utterance or the speaker changes.
+
+    A word belongs to the speaker whose segments share most time with it; equal shares go to the
+    speaker first heard in the file. A word outside all segments belongs to the nearest one.
+    Each run is normalised by itself, so that no rule reaches across a change of speaker.
+    """
+    speakers = iter(_speaker_of_each_word(transcript, diarization))
+    runs = []
+    for utterance in transcript.utterances:
+        labelled = [(next(speakers), word.text) for word in utterance.words]
+        for speaker, pairs in groupby(labelled, key=lambda pair: pair[0]):
+            runs.append(Run(speaker, normalize(" ".join(text for _, text in pairs))))
+    return runs
+
+
+def words_by_speaker(
+    transcript: Transcript, diarization: Diarization, normalize: Callable[[str], str]
+) -> dict[str, str]:
+    """The normalised text of each speaker who was given words: `speaker_runs`, joined by speaker.
+
+    >>> from mmdia_eval.types import SpeakerSegment, Utterance, Word
+    >>> heard = Transcript((Utterance((Word("Hi,", 0.0, 0.4), Word("hello", 0.5, 0.9))),))
+    >>> who = Diarization((SpeakerSegment(0.0, 0.45, "A"), SpeakerSegment(0.45, 1.0, "B")))
+    >>> words_by_speaker(heard, who, str.lower)
+    {'A': 'hi,', 'B': 'hello'}
+    """
+    return texts_by_speaker(speaker_runs(transcript, diarization, normalize))
+
+
+def texts_by_speaker(runs: Iterable[Run]) -> dict[str, str]:
+    """Each speaker's runs joined in their order; speakers in the order of their first run."""
+    texts: dict[str, list[str]] = {}
+    for run in runs:
+        texts.setdefault(run.speaker, []).append(run.text)
+    return {speaker: " ".join(parts) for speaker, parts in texts.items()}
+
+
+def _speaker_of_each_word(transcript: Transcript, diarization: Diarization) -> list[str]:
+    words = _times([(word.start, word.end) for word in transcript.words])
+    if not diarization.segments:
+        return [ONLY_SPEAKER] * len(words)
+    segments = _times([(segment.start, segment.end) for segment in diarization.segments])
+    speakers = diarization.speakers
+    owner = np.array([speakers.index(segment.speaker) for segment in diarization.segments])
+
+    # (words, segments): seconds shared where positive, minus the seconds between where negative.
+    shared = np.minimum(words[:, 1:], segments[:, 1]) - np.maximum(words[:, :1], segments[:, 0])
+    totals = np.maximum(shared, 0.0) @ (owner[:, None] == np.arange(len(speakers)))
+    nearest = owner[shared.argmax(axis=1)]
+    chosen = np.where(totals.max(axis=1) > 0.0, totals.argmax(axis=1), nearest)
+    return [speakers[index] for index in chosen]
+
+
+def _times(pairs: list[tuple[float, float]]) -> NDArray[np.float64]:
+    return np.array(pairs, dtype=np.float64).reshape(-1, 2)

@@ -1,0 +1,267 @@
+"""The command line: thin commands over the library. Heavy imports wait until a command runs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmdia_eval.errors import UserError
+
+if TYPE_CHECKING:
+    from mmdia_eval.scoring import Request
+
+app = typer.Typer(
+    help="Score multimodal dialogue generation systems, the same way twice.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+metrics_app = typer.Typer(help="What can be measured.", no_args_is_help=True)
+benchmark_app = typer.Typer(help="Make and check benchmark folders.", no_args_is_help=True)
+leaderboard_app = typer.Typer(help="The static leaderboard page.", no_args_is_help=True)
+app.add_typer(metrics_app, name="metrics")
+app.add_typer(benchmark_app, name="benchmark")
+app.add_typer(leaderboard_app, name="leaderboard")
+
+PROVISIONAL, BAD_INPUT, STOPPED = 1, 2, 130
+
+
+class StyleCondition(StrEnum):
+    """How the system was told the style."""
+
+    description = "description"
+    triplet = "triplet"
+
+
+BenchmarkOption = Annotated[
+    str | None,
+    typer.Option(help="Benchmark folder, or 'mini'. Default: MMDIA_BENCHMARK, else 'mini'."),
+]
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log details, with tracebacks, to stderr.")
+    ] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        from mmdia_eval import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+    if verbose:
+        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+        logging.getLogger("mmdia_eval").setLevel(logging.DEBUG)
+
+
+@app.command()
+def score(
+    outputs: Annotated[Path, typer.Argument(help="Folder of the system's outputs.")],
+    task: Annotated[int, typer.Option(help="1: speech from a script and a style.")] = 1,
+    split: Annotated[str, typer.Option(help="hard, test, ood or bench.")] = "test",
+    protocol: Annotated[str, typer.Option(help="Name, or path of a .toml file.")] = "embedded",
+    benchmark: BenchmarkOption = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this metric; may be repeated. Joins an existing results file."),
+    ] = None,
+    style: Annotated[
+        StyleCondition | None, typer.Option(help="How the system was told the style.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Results file. Default: results/<system>/task<T>.<split>.json."),
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of artifacts. Default: MMDIA_CACHE or ~/.cache.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes. Default: one a processor.")
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show stages, cache hits and an estimate; run nothing."),
+    ] = False,
+) -> None:
+    """Score a folder of outputs and write a results file.
+
+    Running the same command again goes on where it was stopped. Exit codes: 0 complete,
+    1 provisional (some dialogues failed on our side), 2 bad usage or input.
+    """
+    from mmdia_eval import progress, report, scoring
+    from mmdia_eval.run import survey
+    from mmdia_eval.store import Store, default_root
+    from mmdia_eval.workers import default_jobs
+
+    condition = style.value if style else None
+    request = scoring.prepare(
+        outputs, task, split, protocol, benchmark, metric or (), condition, out
+    )
+    store, workers = Store(cache or default_root()), jobs or default_jobs()
+    if dry_run:
+        report.print_survey(survey(request.plan, store), workers)
+        return
+    path = out or _results_path(request)
+    _announce(request)
+    try:
+        results, rows = scoring.execute(request, store, workers, progress.for_terminal(), path)
+    except KeyboardInterrupt:
+        typer.echo("stopped; what was done is kept: give the same command to go on", err=True)
+        raise typer.Exit(STOPPED) from None
+    report.print_results(results, rows)
+    if results.status == "provisional":
+        raise typer.Exit(PROVISIONAL)
+
+
+def _results_path(request: Request) -> Path:
+    from mmdia_eval.submission import slug
+
+    style = f".{request.style}" if request.style else ""
+    name = f"task{request.plan.task}.{request.split}{style}.json"
+    return Path("results", slug(request.submission.system.name), name)
+
+
+def _announce(request: Request) -> None:
+    given = sum(1 for sample in request.plan.samples if sample.output)
+    typer.echo(
+        f"{request.submission.system.name}: {given} of {len(request.plan.samples)} outputs, "
+        f"split {request.split} of benchmark {request.benchmark.name}, "
+        f"protocol {request.protocol.name}",
+        err=True,
+    )
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="A results file.")],
+    b: Annotated[Path, typer.Argument(help="Another, on the same split and protocol.")],
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Also write the comparison here.")
+    ] = None,
+) -> None:
+    """Compare two systems, paired by dialogue: differences, intervals and p-values."""
+    from mmdia_eval import compare as comparing
+
+    comparison = comparing.compare(a, b)
+    comparing.print_comparison(comparison)
+    if json_out:
+        comparing.write_comparison(json_out, comparison)
+
+
+@app.command()
+def report(result: Annotated[Path, typer.Argument(help="A results file.")]) -> None:
+    """Print a results file as a table."""
+    from mmdia_eval import report as reporting
+    from mmdia_eval.results import read_results, read_rows
+
+    reporting.print_results(read_results(result), read_rows(result))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for outputs, results and the page.")] = Path(
+        "demo"
+    ),
+    jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes.")] = None,
+) -> None:
+    """Score the example systems on the mini benchmark and build the leaderboard page."""
+    from mmdia_eval.demo import run_demo
+
+    try:
+        run_demo(out, jobs)
+    except KeyboardInterrupt:
+        typer.echo("stopped; what was done is kept: give the same command to go on", err=True)
+        raise typer.Exit(STOPPED) from None
+
+
+@metrics_app.command("list")
+def list_metrics(
+    protocol: Annotated[str, typer.Option(help="Name, or path of a .toml file.")] = "embedded",
+) -> None:
+    """The metrics of a protocol."""
+    from mmdia_eval import report
+    from mmdia_eval.protocol import load_protocol
+
+    report.print_metrics(load_protocol(protocol))
+
+
+@metrics_app.command("explain")
+def explain_metric(name: Annotated[str, typer.Argument(help="A registered metric.")]) -> None:
+    """What a metric measures, its unit, direction and inputs."""
+    from mmdia_eval import report
+
+    report.print_metric(name)
+
+
+@benchmark_app.command("import")
+def import_command(
+    source: Annotated[Path, typer.Argument(help="The authors' file or folder.")],
+    out: Annotated[Path, typer.Option(help="Benchmark folder to make.")],
+    ids: Annotated[
+        Path | None, typer.Option(help="train_eval_test_hard_ids.json: which dialogue is where.")
+    ] = None,
+    audio: Annotated[
+        Path | None, typer.Option(help="Folder below which the recordings lie. Optional.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split of all dialogues when no --ids is given.")] = (
+        "test"
+    ),
+    name: Annotated[str, typer.Option(help="The benchmark's name.")] = "mm-dia",
+) -> None:
+    """Make a benchmark folder from the authors' release."""
+    from mmdia_eval.importers import import_benchmark
+
+    found = import_benchmark(source, out, ids=ids, audio_root=audio, split=split, name=name)
+    typer.echo(found.describe())
+
+
+@benchmark_app.command("check")
+def check_command(
+    directory: Annotated[Path, typer.Argument(help="A benchmark folder.")],
+) -> None:
+    """Report ids listed, found and duplicated, and media missing or unreadable, per split."""
+    from mmdia_eval.benchmark_check import check_benchmark
+
+    found = check_benchmark(directory)
+    typer.echo(found.describe())
+    if not found.ok:
+        raise typer.Exit(PROVISIONAL)
+
+
+@benchmark_app.command("seal")
+def seal_command(
+    directory: Annotated[Path, typer.Argument(help="A benchmark folder.")],
+) -> None:
+    """Accept the split files as they are: write their sha256 into benchmark.json."""
+    from mmdia_eval.benchmark import seal_benchmark
+
+    seal_benchmark(directory)
+    typer.echo(f"sealed {directory}")
+
+
+@leaderboard_app.command("build")
+def build_command(
+    results: Annotated[list[Path], typer.Argument(help="Results files, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Folder of the page.")] = Path("site"),
+) -> None:
+    """Build the static page from results files."""
+    from mmdia_eval.leaderboard.build import build_leaderboard
+
+    typer.echo(build_leaderboard(results, out))
+
+
+def main() -> None:
+    """Entry point: errors meant for the user are printed without a traceback."""
+    try:
+        app()
+    except UserError as error:
+        for line in str(error).splitlines():
+            typer.echo(f"error: {line}", err=True)
+        sys.exit(BAD_INPUT)

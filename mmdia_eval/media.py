@@ -1,0 +1,225 @@
+"""The one door through which media enter: decoding with limits, and the checks before any metric.
+
+Nothing else in the harness opens a recording. WAV, FLAC and Ogg go through libsndfile; other
+containers through PyAV, opened with protocol and format whitelists so that a playlist in disguise
+cannot reach another file or the network.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmdia_eval.types import SAMPLE_RATE, Audio, FloatArray, MediaInfo
+
+VERSION = "1"
+"""Raised when decoding or a check changes, so that cached findings are made again."""
+
+SILENT_BELOW = -60.0
+"""dBFS; quieter files hold no speech. Dither measured -100, speech -40 and louder."""
+CLIPPED_ABOVE = 0.01
+"""Share of samples at full scale above which a file is reported as clipped; it is still scored."""
+
+_SNDFILE_MAGIC = (b"RIFF", b"RF64", b"fLaC", b"OggS")
+_AV_FORMATS = "mov,matroska,mp3,aac"
+_FRAME = SAMPLE_RATE // 50
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a file may be: sizes in bytes, times in seconds, rates in Hz."""
+
+    size: int = 200 * 2**20
+    duration: float = 300.0
+    lowest_rate: int = 8_000
+    highest_rate: int = 96_000
+    channels: int = 2
+    peak: float = 16.0
+
+
+LIMITS = Limits()
+
+
+class _UnusableError(Exception):
+    """The file is out of the question; the message says why, beginning with a code."""
+
+
+@dataclass(frozen=True)
+class _Pcm:
+    samples: FloatArray
+    sample_rate: int
+    channels: int
+
+
+def decode(path: Path, limits: Limits = LIMITS) -> tuple[MediaInfo, Audio | None]:
+    """Decode a recording to 16 kHz mono float32, and say what was found.
+
+    Channels are averaged; resampling is soxr HQ. The audio is None exactly when
+    `MediaInfo.problem` is set: "unreadable: …", "too_long: …", "too_large: …", "rate: …",
+    "channels: …", "empty: …", "truncated: …", "non_finite: …", "out_of_range: …", "silent: …",
+    "constant: …". A bad file never raises.
+    """
+    try:
+        pcm = _read(path, limits)
+        return _examine(pcm, limits)
+    except _UnusableError as error:
+        return MediaInfo(problem=str(error)), None
+
+
+def read_duration(path: Path) -> float | None:
+    """Seconds according to the header, or None where libsndfile cannot tell. Decodes nothing."""
+    import soundfile  # noqa: PLC0415
+
+    try:
+        with (
+            _opened(path, LIMITS) as descriptor,
+            soundfile.SoundFile(descriptor, closefd=False) as file,
+        ):
+            return float(file.frames / file.samplerate)
+    except (_UnusableError, soundfile.LibsndfileError):
+        return None
+
+
+@contextmanager
+def _opened(path: Path, limits: Limits) -> Iterator[int]:
+    """A descriptor of a regular file that is no link, within the size limit."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0))
+    except OSError as error:
+        raise _UnusableError(f"unreadable: {error.strerror}") from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise _UnusableError("unreadable: not a regular file")
+        if status.st_size == 0:
+            raise _UnusableError("empty: the file has no bytes")
+        if status.st_size > limits.size:
+            raise _UnusableError(
+                f"too_large: {status.st_size / 2**20:.0f} MiB, at most {limits.size / 2**20:.0f}"
+            )
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path, limits: Limits) -> _Pcm:
+    with _opened(path, limits) as descriptor:
+        if os.pread(descriptor, 4, 0) in _SNDFILE_MAGIC:
+            return _read_sndfile(descriptor, limits)
+    return _read_av(path, limits)
+
+
+def _read_sndfile(descriptor: int, limits: Limits) -> _Pcm:
+    import soundfile  # noqa: PLC0415
+
+    try:
+        with soundfile.SoundFile(descriptor, closefd=False) as file:
+            _check_format(file.samplerate, file.channels, file.frames / file.samplerate, limits)
+            samples = file.read(dtype="float32", always_2d=True)
+            expected = file.frames
+    except soundfile.LibsndfileError as error:
+        raise _UnusableError(f"unreadable: {error.error_string.rstrip('.')}") from None
+    if len(samples) < expected:
+        raise _UnusableError(f"truncated: {len(samples)} of {expected} samples could be decoded")
+    return _Pcm(samples.mean(axis=1, dtype=np.float32), file.samplerate, samples.shape[1])
+
+
+def _read_av(path: Path, limits: Limits) -> _Pcm:
+    import av  # noqa: PLC0415
+
+    options = {"protocol_whitelist": "file", "format_whitelist": _AV_FORMATS}
+    try:
+        with av.open(f"file:{path.resolve()}", options=options, timeout=10) as container:
+            if not container.streams.audio:
+                raise _UnusableError("unreadable: the file has no audio stream")
+            return _read_av_stream(container, container.streams.audio[0], limits)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        text = getattr(error, "strerror", None) or str(error)
+        raise _UnusableError(f"unreadable: {text}") from None
+
+
+def _read_av_stream(container: Any, stream: Any, limits: Limits) -> _Pcm:
+    rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
+    _check_format(rate, channels, (container.duration or 0) / 1e6, limits)
+    parts: list[FloatArray] = []
+    total = 0
+    for frame in container.decode(stream):
+        samples = _planar_float(frame, channels)
+        total += samples.shape[-1]
+        _check_format(rate, channels, total / rate, limits)
+        parts.append(samples.mean(axis=0, dtype=np.float32))
+    if not parts:
+        raise _UnusableError("empty: no sound could be decoded")
+    return _Pcm(np.concatenate(parts), rate, channels)
+
+
+def _planar_float(frame: Any, channels: int) -> FloatArray:
+    """Shape (channels, n), full scale 1."""
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, channels).T
+    if np.issubdtype(samples.dtype, np.integer):
+        samples = samples / np.float32(np.iinfo(samples.dtype).max + 1)
+    floats: FloatArray = samples.astype(np.float32)
+    return floats
+
+
+def _check_format(rate: int, channels: int, seconds: float, limits: Limits) -> None:
+    if not limits.lowest_rate <= rate <= limits.highest_rate:
+        raise _UnusableError(
+            f"rate: {rate} Hz, expected {limits.lowest_rate} to {limits.highest_rate}"
+        )
+    if channels > limits.channels:
+        raise _UnusableError(f"channels: {channels}, at most {limits.channels}")
+    if seconds > limits.duration:
+        raise _UnusableError(f"too_long: {seconds:.0f} s, at most {limits.duration:.0f}")
+
+
+def _examine(pcm: _Pcm, limits: Limits) -> tuple[MediaInfo, Audio | None]:
+    import soxr  # noqa: PLC0415
+
+    samples = pcm.samples
+    if not len(samples):
+        raise _UnusableError("empty: no sound could be decoded")
+    if not np.isfinite(samples).all():
+        raise _UnusableError("non_finite: samples that are NaN or infinite")
+    peak = float(np.abs(samples).max())
+    if peak > limits.peak:
+        raise _UnusableError(f"out_of_range: a sample of {peak:.3g}, full scale is 1")
+    level = _dbfs(float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))))
+    if level < SILENT_BELOW:
+        raise _UnusableError(f"silent: {level:.0f} dBFS")
+    if float(np.ptp(samples)) < 1e-4:
+        raise _UnusableError("constant: every sample has the same value")
+    if pcm.sample_rate != SAMPLE_RATE:
+        samples = soxr.resample(samples, pcm.sample_rate, SAMPLE_RATE, quality="HQ")
+    info = MediaInfo(
+        duration=len(pcm.samples) / pcm.sample_rate,
+        sample_rate=pcm.sample_rate,
+        channels=pcm.channels,
+        peak=peak,
+        level=level,
+        clipped=float(np.mean(np.abs(pcm.samples) >= 0.999)),
+        active=_active_share(samples),
+    )
+    return info, Audio(np.ascontiguousarray(samples, dtype=np.float32))
+
+
+def _dbfs(amplitude: float) -> float:
+    return 20 * float(np.log10(max(amplitude, 1e-10)))
+
+
+def _active_share(samples: FloatArray) -> float:
+    """Share of 20 ms frames louder than 40 dB below the loudest one."""
+    frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
+    if not len(frames):
+        return 0.0
+    power = np.mean(np.square(frames, dtype=np.float64), axis=1)
+    return float(np.mean(power > power.max() * 1e-4))

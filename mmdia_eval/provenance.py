@@ -1,0 +1,93 @@
+"""Where a result came from: versions, machine, command, engines."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from mmdia_eval import __version__
+from mmdia_eval.plan import Stage
+from mmdia_eval.results import ExtractorRecord, Provenance, WeightsRecord
+
+
+def provenance(
+    *, command: list[str], submission_sha256: str, extractors: list[ExtractorRecord]
+) -> Provenance:
+    """Everything about this run but its outcome. Nothing of the environment is recorded."""
+    commit, dirty = _git_state(Path(__file__).resolve().parent)
+    return Provenance(
+        mmdia_eval_version=__version__,
+        git_commit=commit,
+        git_dirty=dirty,
+        python=platform.python_version(),
+        packages=_packages(),
+        hardware={
+            "machine": platform.machine(),
+            "system": platform.system(),
+            "cpus": os.cpu_count(),
+        },
+        command=command,
+        created=datetime.now(UTC).replace(microsecond=0),
+        submission_sha256=submission_sha256,
+        extractors=extractors,
+    )
+
+
+def extractor_records(stages: Sequence[Stage]) -> list[ExtractorRecord]:
+    """The engines of a plan, with all that determines their artifacts."""
+    return [
+        ExtractorRecord(
+            role=stage.role,
+            name=stage.extractor.name,
+            version=stage.extractor.version,
+            settings=stage.extractor.settings.model_dump(mode="json"),
+            weights=[
+                WeightsRecord(name=weights.name, sha256=weights.sha256)
+                for weights in stage.extractor.weights()
+            ],
+            identity={name: str(value) for name, value in stage.extractor.identity().items()},
+        )
+        for stage in stages
+    ]
+
+
+def _packages() -> dict[str, str]:
+    """Installed versions of the packages that mmdia-eval names as its needs."""
+    try:
+        lines = requires("mmdia-eval") or []
+    except PackageNotFoundError:
+        return {}
+    found = {}
+    for line in lines:
+        name = re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0]
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return dict(sorted(found.items()))
+
+
+def _git_state(folder: Path) -> tuple[str | None, bool | None]:
+    """Commit and whether there are changes, when the package runs from its own checkout."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")) != folder.parent:
+            return None, None
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain"))
+    except (OSError, subprocess.SubprocessError):
+        return None, None

@@ -1,0 +1,298 @@
+"""Score one system on one split: load, plan, run, reduce, and write the results file."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from mmdia_eval import __version__
+from mmdia_eval.api import Counts, Metric
+from mmdia_eval.benchmark import Benchmark, load_benchmark, resolve_benchmark
+from mmdia_eval.errors import UserError
+from mmdia_eval.media import CLIPPED_ABOVE
+from mmdia_eval.plan import MetricJob, Plan, make_plan
+from mmdia_eval.progress import Reporter
+from mmdia_eval.protocol import Protocol, load_protocol
+from mmdia_eval.provenance import extractor_records, provenance
+from mmdia_eval.results import (
+    BenchmarkRecord,
+    Coverage,
+    Interval,
+    MetricResult,
+    ProtocolRecord,
+    Results,
+    Row,
+    SystemRecord,
+    read_results,
+    write_results,
+)
+from mmdia_eval.run import Outcome, RunResult, run
+from mmdia_eval.statistics import bootstrap_interval
+from mmdia_eval.store import Store, default_root, digest
+from mmdia_eval.submission import Submission, load_submission
+from mmdia_eval.types import TASKS, Task
+from mmdia_eval.workers import default_jobs
+
+Style = Literal["description", "triplet"]
+
+RESAMPLES = 2000
+SEED = 20_260_101
+"""Of every resampling; one seed for all systems, so that intervals and pairs match."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be scored, resolved and checked: nothing has run yet."""
+
+    submission: Submission
+    benchmark: Benchmark
+    protocol: Protocol
+    plan: Plan
+    split: str
+    style: Style | None
+
+
+def score(
+    outputs: Path | str,
+    task: int = 1,
+    *,
+    split: str = "test",
+    protocol: str = "embedded",
+    benchmark: Path | str | None = None,
+    metrics: Sequence[str] = (),
+    style: Style | None = None,
+    out: Path | None = None,
+    cache: Path | None = None,
+    jobs: int | None = None,
+    reporter: Reporter | None = None,
+) -> Results:
+    """Score a folder of a system's outputs.
+
+    Args:
+        outputs: folder of `output_<dialogue id>.<ext>` or `<dialogue id>.<ext>` files, with an
+            optional `submission.toml`.
+        task: 1, speech from a script and a style.
+        split: one of the benchmark's splits.
+        protocol: a shipped protocol's name or the path of a protocol's TOML file.
+        benchmark: a benchmark folder, or "mini"; by default `MMDIA_BENCHMARK`, else "mini".
+        metrics: names of the protocol's metrics; by default its default ones.
+        style: how the system was told the style, for the record.
+        out: where to write the results file; its rows go beside it. None writes nothing.
+        cache: folder of the artifacts; by default `MMDIA_CACHE` or the user's cache folder.
+        jobs: worker processes; by default one for each processor.
+        reporter: told of the progress.
+
+    Raises:
+        UserError: for bad usage or input, with every problem found.
+    """
+    request = prepare(outputs, task, split, protocol, benchmark, metrics, style, out)
+    store = Store(cache or default_root())
+    return execute(request, store, jobs or default_jobs(), reporter, out)[0]
+
+
+def execute(
+    request: Request, store: Store, jobs: int, reporter: Reporter | None, out: Path | None
+) -> tuple[Results, list[Row]]:
+    """Run a request, and write its results and rows when `out` is given."""
+    results, rows = assemble(request, run(request.plan, store, jobs, reporter))
+    return (write_results(out, results, rows) if out else results), rows
+
+
+def prepare(
+    outputs: Path | str,
+    task: int,
+    split: str,
+    protocol: str,
+    benchmark: Path | str | None,
+    metrics: Sequence[str] = (),
+    style: Style | None = None,
+    out: Path | None = None,
+) -> Request:
+    """Read and check everything that a run needs. Raises UserError; runs no engine."""
+    checked = _task(task)
+    loaded = load_benchmark(resolve_benchmark(benchmark))
+    chosen = load_protocol(protocol)
+    submission = load_submission(Path(outputs), loaded.split(split), checked)
+    names = _with_existing(metrics, chosen, loaded.split_sha256(split), out)
+    plan = make_plan(chosen, checked, submission.samples, loaded.scripts, names)
+    return Request(submission, loaded, chosen, plan, split, style)
+
+
+def _task(task: int) -> Task:
+    for known in TASKS:
+        if task == known:
+            return known
+    raise UserError(f"there is no task {task}; the tasks are {', '.join(map(str, TASKS))}")
+
+
+def _with_existing(
+    names: Sequence[str], protocol: Protocol, split_sha256: str, out: Path | None
+) -> Sequence[str]:
+    """A metric asked for by name joins those already in the results file of the same run."""
+    if not names or out is None or not out.exists():
+        return names
+    old = read_results(out)
+    same = (old.protocol.sha256, old.benchmark.split_sha256) == (protocol.sha256, split_sha256)
+    return [*names, *(m.name for m in old.metrics if m.name not in names)] if same else names
+
+
+def assemble(request: Request, found: RunResult) -> tuple[Results, list[Row]]:
+    """Reduce the outcomes to values with intervals, and say where every dialogue went."""
+    by_metric: dict[str, list[Outcome]] = {job.name: [] for job in request.plan.metrics}
+    for outcome in found.outcomes:
+        by_metric[outcome.metric].append(outcome)
+    metrics = [_metric_result(request, job, by_metric[job.name]) for job in request.plan.metrics]
+    rows = [_row(job, outcome) for job in request.plan.metrics for outcome in by_metric[job.name]]
+    failed = any(metric.coverage.failed for metric in metrics)
+    system = request.submission.system
+    results = Results(
+        status="provisional" if failed else "complete",
+        verification="self-reported",
+        task=request.plan.task,
+        split=request.split,
+        style=request.style,
+        protocol=ProtocolRecord(
+            name=request.protocol.name,
+            version=request.protocol.version,
+            sha256=request.protocol.sha256,
+            comparable=request.protocol.comparable,
+        ),
+        benchmark=BenchmarkRecord(
+            name=request.benchmark.name,
+            version=request.benchmark.version,
+            sha256=request.benchmark.sha256,
+            split_sha256=request.benchmark.split_sha256(request.split),
+            dialogues=len(request.plan.samples),
+        ),
+        system=SystemRecord(
+            name=system.name,
+            organization=system.organization,
+            date=system.date,
+            url=system.url,
+            open_weights=system.open_weights,
+            training_data_overlap=system.training_data_overlap,
+        ),
+        metrics=metrics,
+        warnings=_warnings(request, found, metrics),
+        provenance=provenance(
+            command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+            submission_sha256=digest(dict(found.output_sha256)),
+            extractors=extractor_records(request.plan.stages),
+        ),
+    )
+    return results, rows
+
+
+def _metric_result(request: Request, job: MetricJob, outcomes: Sequence[Outcome]) -> MetricResult:
+    metric = job.metric
+    statuses = Counter(outcome.status for outcome in outcomes)
+    counting = [o.counts for o in outcomes if o.status in ("scored", "missing")]
+    matrix = np.array([[o.counts.get(f, 0.0) for f in metric.fields] for o in outcomes])
+    interval = None
+    if counting:
+        interval = bootstrap_interval(
+            matrix, _on_matrix(metric), level=0.95, resamples=RESAMPLES, seed=SEED
+        )
+    return MetricResult(
+        name=job.name,
+        metric=metric.name,
+        version=metric.version,
+        settings=dict(job.settings),
+        signature=signature(request, job),
+        value=_value(metric, counting),
+        unit=metric.unit,
+        higher_is_better=metric.higher_is_better,
+        interval=interval and Interval.model_validate(interval.__dict__),
+        coverage=Coverage(
+            expected=len(outcomes),
+            scored=statuses["scored"],
+            missing=statuses["missing"],
+            not_applicable=statuses["not_applicable"],
+            failed=statuses["failed"],
+        ),
+        components=_finite(metric.components(counting)) if counting else {},
+    )
+
+
+def _on_matrix(metric: Metric) -> Callable[[Any], Any]:
+    """`metric.reduce` over the last axis of an array of sums, fields in the metric's order."""
+    return lambda sums: metric.reduce({f: sums[..., i] for i, f in enumerate(metric.fields)})
+
+
+def _value(metric: Metric, counting: Sequence[Counts]) -> float | None:
+    """The value of the summed counts; None where they define none."""
+    if not counting:
+        return None
+    total = {f: np.float64(math.fsum(counts[f] for counts in counting)) for f in metric.fields}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = float(metric.reduce(total))
+    return value if math.isfinite(value) else None
+
+
+def _row(job: MetricJob, outcome: Outcome) -> Row:
+    counting = [outcome.counts] if outcome.status in ("scored", "missing") else []
+    return Row(
+        dialogue=outcome.dialogue,
+        metric=outcome.metric,
+        status=outcome.status,
+        counts=dict(outcome.counts),
+        value=_value(job.metric, counting),
+        reason=outcome.reason,
+    )
+
+
+def signature(request: Request, job: MetricJob) -> str:
+    """All that a number depends on, in one line to quote beside it."""
+    stages = {stage.role: stage for stage in request.plan.stages}
+    engines = [
+        f"{role}={stages[role].extractor.name}@{stages[role].extractor.version}"
+        f"#{digest(stages[role].identity)[:8]}"
+        for role in sorted(set(job.roles) & stages.keys())
+    ]
+    parts = [
+        f"{job.metric.name}@{job.metric.version}",
+        f"protocol:{request.protocol.name}@{request.protocol.version}#{request.protocol.sha256[:8]}",
+        f"split:{request.split}#{request.benchmark.split_sha256(request.split)[:8]}",
+        *engines,
+        *(f"{name}:{value}" for name, value in sorted(job.settings.items())),
+        f"aggregation:{job.metric.aggregation}",
+        f"mmdia-eval:{__version__}",
+    ]
+    return "|".join(parts)
+
+
+def _finite(components: Mapping[str, float]) -> dict[str, float]:
+    """Components that have a value, as plain floats."""
+    plain = {name: float(value) for name, value in components.items()}
+    return {name: value for name, value in plain.items() if math.isfinite(value)}
+
+
+def _warnings(request: Request, found: RunResult, metrics: Sequence[MetricResult]) -> list[str]:
+    warnings = []
+    if extra := request.submission.extra:
+        warnings.append(f"{len(extra)} files match no dialogue of the split: {_some(extra)}")
+    if clipped := [id_ for id_, info in found.media.items() if info.clipped > CLIPPED_ABOVE]:
+        warnings.append(
+            f"{len(clipped)} outputs have more than {CLIPPED_ABOVE:.0%} of their samples at full "
+            f"scale: {_some(clipped)}"
+        )
+    if found.discarded:
+        warnings.append(f"{found.discarded} damaged cache entries were thrown away and made again")
+    warnings += [
+        f"{metric.name} applies to no dialogue of the split"
+        for metric in metrics
+        if metric.coverage.not_applicable == metric.coverage.expected
+    ]
+    return warnings
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    listed = ", ".join(sorted(names)[:most])
+    return f"{listed}, …" if len(names) > most else listed

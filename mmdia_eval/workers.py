@@ -1,0 +1,219 @@
+"""Worker processes: decode a file, or run one stage's engine over it, and keep the artifact.
+
+A worker holds one engine at a time. One that dies or hangs costs the file it was at: the pool
+starts another and goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from mmdia_eval import media
+from mmdia_eval.api import Extractor, Inputs
+from mmdia_eval.store import Store
+from mmdia_eval.types import Artifact, Artifacts, Audio, Dialogue
+
+logger = logging.getLogger(__name__)
+
+Side = Literal["output", "reference"]
+
+PATIENCE = 120.0
+"""Seconds a worker may take for one file, beside `PATIENCE_PER_SECOND` for each second of it."""
+PATIENCE_PER_SECOND = 60.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to look at: a system's output, or a reference recording."""
+
+    side: Side
+    dialogue: Dialogue
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """Make the artifact `key` of a source, from artifacts already in the store."""
+
+    source: Source
+    key: str
+    inputs: tuple[tuple[type[Artifact], str], ...]
+    duration: float
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """What a worker needs to build a stage's extractor for itself."""
+
+    extractor: type[Extractor[Any]]
+    settings: Any
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a job ended: `problem` is None when its artifact is in the store."""
+
+    job: Job
+    problem: str | None
+    cpu_seconds: float = 0.0
+
+
+class Pool:
+    """Worker processes, started when first needed and stopped on leaving the context."""
+
+    def __init__(self, jobs: int, store: Store, scripts: Sequence[str]) -> None:
+        self._jobs = jobs
+        self._arguments = (store.root, tuple(scripts))
+        self._pool: Any = None
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._pool is not None:
+            self._pool.stop()
+            self._pool.join()
+
+    def probe(self, jobs: Sequence[Job]) -> Iterator[Done]:
+        """Decode each source and keep its `MediaInfo`; yields in the order they end."""
+        return self._map(_probe, jobs)
+
+    def extract(self, spec: StageSpec, jobs: Sequence[Job]) -> Iterator[Done]:
+        """Run a stage over each source, longest first; yields in the order they end."""
+        ordered = sorted(jobs, key=lambda job: -job.duration)
+        return self._map(_extract, ordered, spec)
+
+    def _map(
+        self, function: Callable[..., float], jobs: Sequence[Job], *arguments: Any
+    ) -> Iterator[Done]:
+        pool = self._started()
+        futures = {
+            pool.schedule(
+                function,
+                args=[*arguments, job],
+                timeout=PATIENCE + PATIENCE_PER_SECOND * job.duration,
+            ): job
+            for job in jobs
+        }
+        for future in as_completed(futures):
+            yield _outcome(futures[future], future)
+
+    def _started(self) -> Any:
+        if self._pool is None:
+            from pebble import ProcessPool  # noqa: PLC0415
+
+            self._pool = ProcessPool(
+                max_workers=self._jobs,
+                initializer=_start,
+                initargs=self._arguments,
+                context=multiprocessing.get_context("spawn"),
+            )
+        return self._pool
+
+
+def _outcome(job: Job, future: Any) -> Done:
+    from pebble import ProcessExpired  # noqa: PLC0415
+
+    try:
+        return Done(job, None, future.result())
+    except ProcessExpired as error:
+        how = f"signal {-error.exitcode}" if error.exitcode < 0 else f"exit code {error.exitcode}"
+        return Done(job, f"the worker process died ({how})")
+    except TimeoutError:
+        return Done(job, "the worker gave no answer in time and was stopped")
+    except Exception as error:
+        logger.debug("%s of %s failed", job.source.side, job.source.path, exc_info=error)
+        return Done(job, f"{type(error).__name__}: {error}")
+
+
+@dataclass
+class _Worker:
+    store: Store
+    scripts: tuple[str, ...]
+    spec: StageSpec | None = None
+    extractor: Extractor[Any] | None = None
+
+
+_worker: _Worker | None = None
+
+
+def _start(root: Path, scripts: tuple[str, ...]) -> None:
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415
+
+    global _worker  # noqa: PLW0603 - a worker process has one state, set up once
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threadpool_limits(1)
+    _worker = _Worker(Store(root), scripts)
+
+
+def _state() -> _Worker:
+    if _worker is None:
+        raise RuntimeError("called outside a worker process")
+    return _worker
+
+
+def _probe(job: Job) -> float:
+    begin = time.process_time()
+    info, audio = media.decode(job.source.path)
+    if audio is not None:
+        _state().store.write_audio(job.source.sha256, audio)
+    _state().store.write(job.key, info)
+    return time.process_time() - begin
+
+
+def _extract(spec: StageSpec, job: Job) -> float:
+    worker = _state()
+    if worker.extractor is None or worker.spec != spec:
+        worker.extractor = None
+        worker.extractor = spec.extractor(spec.settings, worker.scripts)
+        worker.extractor.load()
+        worker.spec = spec
+    begin = time.process_time()
+    inputs = Inputs(_audio(worker.store, job.source), job.source.dialogue, _inputs(worker, job))
+    (artifact,) = worker.extractor.extract([inputs])
+    worker.store.write(job.key, artifact)
+    return time.process_time() - begin
+
+
+def _audio(store: Store, source: Source) -> Audio:
+    found = store.read_audio(source.sha256)
+    if found is not None:
+        return found
+    info, audio = media.decode(source.path)
+    if audio is None:
+        raise RuntimeError(f"{source.path} changed while it was scored: {info.problem}")
+    store.write_audio(source.sha256, audio)
+    return audio
+
+
+def _inputs(worker: _Worker, job: Job) -> Artifacts:
+    found: dict[type[Artifact], Artifact] = {}
+    for kind, key in job.inputs:
+        artifact = worker.store.read(kind, key)
+        if artifact is None:
+            raise RuntimeError(
+                f"the {kind.kind} of {job.source.path} left the cache during the run"
+            )
+        found[kind] = artifact
+    return Artifacts(found)
+
+
+def default_jobs() -> int:
+    """The processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -19,7 +19,9 @@ from mmdia_eval.errors import UserError
 CACHED_TEXTS = 1 << 16
 """Normalised texts kept in memory: the references come back for every system and metric."""
 
-_APOSTROPHES = dict.fromkeys(map(ord, "\u2018\u2019\u201b\u02bc\u2032\uff07\u00b4`"), "'")
+_ACUTE_ACCENT = "\u00b4"
+"""Used for an apostrophe; NFKC would make it a blank and a combining accent."""
+_APOSTROPHES = dict.fromkeys(map(ord, "\u2018\u2019\u201b\u02bc\u2032`"), "'")
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"), None)
 _CHARACTERS: dict[int, str | None] = {**_APOSTROPHES, **_INVISIBLE}
 
@@ -49,7 +51,7 @@ def strip_marks(text: str) -> str:
     >>> strip_marks("It was (well, never mind")
     'It was well, never mind'
     """
-    text = unicodedata.normalize("NFKC", text.translate(_CHARACTERS))
+    text = unicodedata.normalize("NFKC", text.replace(_ACUTE_ACCENT, "'")).translate(_CHARACTERS)
     for _ in range(_MARK_NESTING):
         text = _MARK.sub(" ", text)
     return " ".join(_STRAY.sub(" ", text).split())

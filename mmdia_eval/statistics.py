@@ -1,0 +1,192 @@
+"""Intervals and paired tests over dialogues, from the counts that metrics give.
+
+The dialogue is the unit that is resampled, never the utterance or the word: errors within one
+dialogue go together. One seed draws the same dialogues for every metric and every system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmdia_eval.api import Counts
+
+RESAMPLES = 2_000
+SEED = 20260101
+LEVEL = 0.95
+
+MIN_SHARE_WITH_VALUE = 0.95
+"""An interval needs a value in this share of the resamples; else it would describe only those."""
+
+Reduce = Callable[[Mapping[str, Any]], Any]
+"""`Metric.reduce`: from summed counts, scalars or arrays, to values."""
+
+FloatMatrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where the value lies with confidence `level`, and how that was found."""
+
+    lower: float
+    upper: float
+    level: float
+    resamples: int
+    seed: int
+    method: str = "percentile bootstrap over dialogues"
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """How far two systems differ on the same dialogues.
+
+    `difference` is the first system's value less the second's. `p_value` is two-sided, for the
+    hypothesis that the two systems are exchangeable within each dialogue. None means no value.
+    """
+
+    difference: float | None
+    interval: Interval | None
+    p_value: float | None
+    dialogues: int
+    resamples: int
+    seed: int
+
+
+@lru_cache(2)
+def resample_weights(n: int, resamples: int = RESAMPLES, seed: int = SEED) -> FloatMatrix:
+    """How often each of `n` dialogues is drawn in each resample: (resamples, n), rows sum to `n`.
+
+    The same arguments give the same matrix; it is read-only and shared by all metrics.
+    """
+    drawn = np.random.default_rng([seed, 0]).integers(max(n, 1), size=(resamples, n))
+    cells = drawn + n * np.arange(resamples)[:, None]
+    times = np.bincount(cells.ravel(), minlength=resamples * n)
+    weights = times.reshape(resamples, n).astype(np.float64)
+    weights.flags.writeable = False
+    return weights
+
+
+def bootstrap_interval(
+    counts: Sequence[Counts],
+    reduce: Reduce,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> Interval | None:
+    """The percentile interval of `reduce` of the summed counts (Efron 1979), one row a dialogue.
+
+    `level` is the share covered, in (0, 1). Resamples without a finite value (no reference word
+    drawn) are left out. None with fewer than two dialogues, or when more than
+    1 - `MIN_SHARE_WITH_VALUE` of the resamples have no value.
+
+    >>> rows = [{"errors": e, "words": 10} for e in (0, 1, 2, 3)]
+    >>> interval = bootstrap_interval(rows, lambda total: total["errors"] / total["words"])
+    >>> interval.lower < 0.15 < interval.upper
+    True
+    """
+    fields, table = _table(counts)
+    values = _values(reduce, fields, resample_weights(len(table), resamples, seed) @ table)
+    return _interval(values, len(table), level, seed)
+
+
+def paired_test(
+    a: Sequence[Counts],
+    b: Sequence[Counts],
+    reduce: Reduce,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> PairedTest:
+    """Compare two systems whose rows `a[i]` and `b[i]` are of the same dialogue.
+
+    The interval is the bootstrap's, both systems resampled alike, under the rules of
+    `bootstrap_interval`. The p-value is that of a randomisation test which swaps the two rows of
+    each dialogue or not: (c + 1) / (resamples + 1), with c the swaps whose difference is at least
+    as far from 0 as the one observed (Phipson & Smyth 2010); a swap without a value counts in c.
+
+    Raises:
+        ValueError: the two have different numbers of rows, or different fields.
+    """
+    (fields, table_a), (fields_b, table_b) = _table(a), _table(b)
+    if fields != fields_b or table_a.shape != table_b.shape:
+        raise ValueError(
+            f"paired rows must be of the same dialogues and metric: "
+            f"{table_a.shape[0]} rows of {fields} against {table_b.shape[0]} rows of {fields_b}"
+        )
+    n = len(table_a)
+
+    def difference(sums_a: FloatMatrix, sums_b: FloatMatrix) -> FloatMatrix:
+        return _values(reduce, fields, sums_a) - _values(reduce, fields, sums_b)
+
+    total_a, total_b = table_a.sum(axis=0, keepdims=True), table_b.sum(axis=0, keepdims=True)
+    observed = float(difference(total_a, total_b)[0]) if n else np.nan
+    weights = resample_weights(n, resamples, seed)
+    resampled = difference(weights @ table_a, weights @ table_b)
+    moved = _swaps(n, resamples, seed) @ (table_b - table_a)
+    swapped = difference(total_a + moved, total_b - moved)
+    has_value = bool(np.isfinite(observed))
+    return PairedTest(
+        observed if has_value else None,
+        _interval(resampled, n, level, seed) if has_value else None,
+        _p_value(observed, swapped) if has_value else None,
+        n,
+        resamples,
+        seed,
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted for being tested together (Holm 1979), in the order given, at most 1.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p_values, kind="stable")
+    factors = np.arange(len(order), 0, -1)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(np.maximum.accumulate(np.take(p_values, order) * factors), 1.0)
+    return [float(value) for value in adjusted]
+
+
+def _table(counts: Sequence[Counts]) -> tuple[tuple[str, ...], FloatMatrix]:
+    fields = tuple(counts[0]) if counts else ()
+    if any(row.keys() != counts[0].keys() for row in counts):
+        raise ValueError(f"every row must have the fields {fields}")
+    rows = [[row[field] for field in fields] for row in counts]
+    return fields, np.array(rows, dtype=np.float64).reshape(len(rows), len(fields))
+
+
+def _values(reduce: Reduce, fields: Sequence[str], sums: FloatMatrix) -> FloatMatrix:
+    """One value a row of `sums`; nan throughout when there are no counts to sum."""
+    if not fields:
+        return np.full(len(sums), np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = reduce(dict(zip(fields, sums.T, strict=True)))
+    return np.broadcast_to(np.asarray(values, dtype=np.float64), (len(sums),))
+
+
+def _interval(values: FloatMatrix, n: int, level: float, seed: int) -> Interval | None:
+    finite = values[np.isfinite(values)]
+    if n < 2 or len(finite) < MIN_SHARE_WITH_VALUE * len(values):
+        return None
+    lower, upper = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(lower), float(upper), level, len(values), seed)
+
+
+def _swaps(n: int, resamples: int, seed: int) -> FloatMatrix:
+    """Which dialogues change sides in each randomisation: (resamples, n) of 0.0 and 1.0."""
+    drawn = np.random.default_rng([seed, 1]).integers(2, size=(resamples, n), dtype=np.int8)
+    return drawn.astype(np.float64)
+
+
+def _p_value(observed: float, swapped: FloatMatrix) -> float:
+    rounding = 1e-9 * abs(observed)
+    inside = np.abs(swapped) < abs(observed) - rounding
+    return float((np.count_nonzero(~inside) + 1) / (len(swapped) + 1))

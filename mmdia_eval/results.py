@@ -27,7 +27,9 @@ from pydantic import (
 
 from mmdia_eval.errors import UserError
 from mmdia_eval.files import write_atomic
+from mmdia_eval.manifest import problems_of
 from mmdia_eval.strict_json import json_lines, parse_json, read_bytes
+from mmdia_eval.submission import DisplayName
 from mmdia_eval.types import Task
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -144,14 +146,14 @@ class JudgeRecord(Record):
 
 
 class SystemRecord(Record):
-    """Who is scored, as the submission says."""
+    """Who is scored, as the submission says; None is what it does not say."""
 
-    name: Annotated[str, Field(min_length=1)]
-    organization: str | None = None
+    name: DisplayName
+    organization: DisplayName | None = None
     date: str | None = None
-    url: str | None = None
+    url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
     open_weights: bool | None = None
-    training_data_overlap: str | None = None
+    training_data_overlap: bool | None = None
 
 
 class ProtocolRecord(Record):
@@ -285,6 +287,12 @@ def canonical_json(value: Any) -> bytes:
     return f"{text}\n".encode()
 
 
+def results_schema() -> dict[str, Any]:
+    """The JSON Schema of a results file; a copy of it is docs/results.schema.json."""
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, **Results.model_json_schema()}
+
+
 def read_results(path: Path) -> Results:
     """The results in a file.
 
@@ -297,7 +305,7 @@ def read_results(path: Path) -> Results:
     try:
         return Results.model_validate_json(data)
     except ValidationError as error:
-        raise UserError(f"{path}: not a results file: {_explain(error)}") from None
+        raise UserError(f"{path}: not a results file: {problems_of(error)[0]}") from None
 
 
 def read_rows(results_path: Path) -> list[Row]:
@@ -323,11 +331,4 @@ def _row(where: str, line: bytes) -> Row:
     try:
         return Row.model_validate(parse_json(line, where))
     except ValidationError as error:
-        raise UserError(f"{where}: not a row: {_explain(error)}") from None
-
-
-def _explain(error: ValidationError) -> str:
-    """The first of the errors, after the field it is in."""
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}" if where else first["msg"]
+        raise UserError(f"{where}: not a row: {problems_of(error)[0]}") from None

@@ -45,10 +45,8 @@ def main() -> None:
             benchmark, outputs = (
                 (part / "benchmark", part / "outputs") if part.exists() else make(part, count)
             )
-            options = ["--benchmark", benchmark, "--out", part / "r.json"]
-            return seconds(
-                ["-m", "mmdia_eval", "score", outputs, *options, "--cache", folder / "cache"]
-            )
+            places = "--benchmark", benchmark, "--cache", folder / "cache", "--out", part / "r.json"
+            return seconds(["-m", "mmdia_eval", "score", outputs, *places])
 
         first, again = score(DIALOGUES), score(DIALOGUES)
         score(1)

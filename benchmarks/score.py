@@ -97,7 +97,7 @@ def main() -> None:
                     outputs,
                     *("--benchmark", benchmark),
                     *(part for metric in METRICS for part in ("--metric", metric)),
-                    *("--jobs", jobs),
+                    *("--jobs", str(jobs)),
                     *("--cache", folder / f"cache{jobs}"),
                     *("--out", folder / f"{jobs}.json"),
                 ]

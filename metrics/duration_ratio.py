@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmdia_eval.api import Counts, Metric
-from mmdia_eval.counts import ratio
+from mmdia_eval.counts import ratios
 from mmdia_eval.registry import metric
 from mmdia_eval.types import Artifacts, Dialogue, MediaInfo
 
@@ -46,7 +46,7 @@ class DurationRatio(Metric):
         return total["output_seconds"] / total["reference_seconds"]
 
     def components(self, rows: Sequence[Counts]) -> Mapping[str, float]:
-        return {"mean_deviation": ratio(rows, "deviation", "dialogues")}
+        return ratios(rows, mean_deviation=("deviation", "dialogues"))
 
 
 def _counts(dialogue: Dialogue, output: float) -> Counts:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from mmdia_eval import api
 from mmdia_eval.api import Counts, Metric
-from mmdia_eval.counts import ratio
+from mmdia_eval.counts import ratios
 from mmdia_eval.registry import metric
 from mmdia_eval.types import Artifacts, Dialogue, MosPrediction
 
@@ -67,11 +67,12 @@ class Mos(Metric):
 
     def components(self, rows: Sequence[Counts]) -> Mapping[str, float]:
         others = [score for score in SCORES if score != self.settings.score]
-        return {
-            **{score: ratio(rows, score, "dialogues") for score in others},
-            "turn_mean": ratio(rows, "turn_score", "turns"),
-            "turns_scored": ratio(rows, "turns_scored", "turns"),
-        }
+        return ratios(
+            rows,
+            **{score: (score, "dialogues") for score in others},
+            turn_mean=("turn_score", "turns"),
+            turns_scored=("turns_scored", "turns"),
+        )
 
 
 def _on_scale(score: float) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mmdia_eval.api import Counts, Metric
-from mmdia_eval.counts import ratio
+from mmdia_eval.counts import ratios
 from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.registry import metric
 from mmdia_eval.text import strip_marks
@@ -154,14 +154,16 @@ class Sasim(Metric):
         paired = [
             {**row, "margin": row["intra"] - row["inter"]} for row in rows if row["inter_dialogues"]
         ]
-        bound = [{**row, "bound": _lower_bound(row)} for row in rows]
+        bounded = [{**row, "lower_bound": _lower_bound(row)} for row in rows]
         return {
-            "inter": ratio(rows, "inter", "inter_dialogues"),
-            "margin": ratio(paired, "margin", "inter_dialogues"),
-            "lower_bound": ratio(bound, "bound", "dialogues"),
-            "speakers_compared": ratio(rows, "speakers_compared", "speakers"),
-            "turns_embedded": ratio(rows, "turns_embedded", "turns"),
-            "words_aligned": ratio(rows, "words_aligned", "words"),
+            **ratios(paired, margin=("margin", "dialogues"), inter=("inter", "dialogues")),
+            **ratios(
+                bounded,
+                lower_bound=("lower_bound", "dialogues"),
+                speakers_compared=("speakers_compared", "speakers"),
+                turns_embedded=("turns_embedded", "turns"),
+                words_aligned=("words_aligned", "words"),
+            ),
         }
 
 

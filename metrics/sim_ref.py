@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmdia_eval.api import Counts, Metric
-from mmdia_eval.counts import ratio
+from mmdia_eval.counts import ratios
 from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.registry import metric
 from mmdia_eval.types import Artifacts, Dialogue, SpeakerEmbeddings
@@ -66,11 +66,12 @@ class SimRef(Metric):
         return total["similarity"] / total["dialogues"]
 
     def components(self, rows: Sequence[Counts]) -> Mapping[str, float]:
-        bound = [{**row, "bound": _lower_bound(row)} for row in rows]
-        return {
-            "lower_bound": ratio(bound, "bound", "dialogues"),
-            "turns_compared": ratio(rows, "turns_compared", "turns"),
-        }
+        bounded = [{**row, "lower_bound": _lower_bound(row)} for row in rows]
+        return ratios(
+            bounded,
+            lower_bound=("lower_bound", "dialogues"),
+            turns_compared=("turns_compared", "turns"),
+        )
 
 
 def turn_cosines(output: SpeakerEmbeddings, reference: SpeakerEmbeddings) -> dict[int, float]:

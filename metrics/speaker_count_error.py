@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmdia_eval.api import Counts, Metric
-from mmdia_eval.counts import ratio
+from mmdia_eval.counts import ratios
 from mmdia_eval.registry import metric
 from mmdia_eval.types import Artifacts, Dialogue, Diarization
 
@@ -33,13 +33,14 @@ class SpeakerCountError(Metric):
         return total["error"] / total["dialogues"]
 
     def components(self, rows: Sequence[Counts]) -> Mapping[str, float]:
-        return {
-            "mean_detected": ratio(rows, "detected", "dialogues"),
-            "mean_reference": ratio(rows, "reference", "dialogues"),
-            "exact": ratio(rows, "exact", "dialogues"),
-            "over": ratio(rows, "over", "dialogues"),
-            "under": ratio(rows, "under", "dialogues"),
-        }
+        return ratios(
+            rows,
+            mean_detected=("detected", "dialogues"),
+            mean_reference=("reference", "dialogues"),
+            exact=("exact", "dialogues"),
+            over=("over", "dialogues"),
+            under=("under", "dialogues"),
+        )
 
 
 def _counts(dialogue: Dialogue, detected: int) -> Counts:

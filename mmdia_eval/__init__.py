@@ -1,20 +1,16 @@
 """mmdia-eval: score multimodal dialogue generation systems, the same way twice.
 
-`score` is imported on first use, so that importing the package costs nothing.
+The names of the package are looked up on first use, so that importing it costs nothing.
 """
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mmdia_eval.scoring import score
 
-__all__ = ["__version__", "score"]
+    __version__: str
 
-try:
-    __version__ = version("mmdia-eval")
-except PackageNotFoundError:
-    __version__ = "0.0.0+unknown"
+__all__ = ["__version__", "score"]
 
 
 def __getattr__(name: str) -> Any:
@@ -22,4 +18,11 @@ def __getattr__(name: str) -> Any:
         from mmdia_eval.scoring import score  # noqa: PLC0415
 
         return score
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
+        try:
+            return version("mmdia-eval")
+        except PackageNotFoundError:
+            return "0.0.0+unknown"
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -209,7 +209,7 @@ def _split_bytes(dialogues: Sequence[Dialogue], root: Path) -> tuple[bytes, list
         try:
             lines.append(line_bytes(from_dialogue(dialogue, root)))
         except UserError as error:
-            problems.append(str(error))
+            problems.append(f"dialogue {dialogue.id!r}: {error}")
         if dialogue.id.casefold() in seen:
             problems.append(f"dialogue {dialogue.id!r}: the id is there twice (case aside)")
         seen.add(dialogue.id.casefold())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -28,14 +28,8 @@ app.add_typer(metrics_app, name="metrics")
 app.add_typer(benchmark_app, name="benchmark")
 app.add_typer(leaderboard_app, name="leaderboard")
 
+Style = Literal["description", "triplet"]
 PROVISIONAL, BAD_INPUT, STOPPED = 1, 2, 130
-
-
-class StyleCondition(StrEnum):
-    """How the system was told the style."""
-
-    description = "description"
-    triplet = "triplet"
 
 
 BenchmarkOption = Annotated[
@@ -72,9 +66,7 @@ def score(
         list[str] | None,
         typer.Option(help="Only this metric; may be repeated. Joins an existing results file."),
     ] = None,
-    style: Annotated[
-        StyleCondition | None, typer.Option(help="How the system was told the style.")
-    ] = None,
+    style: Annotated[Style | None, typer.Option(help="How the system was told the style.")] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Results file. Default: results/<system>/task<T>.<split>.json."),
@@ -100,10 +92,7 @@ def score(
     from mmdia_eval.store import Store, default_root
     from mmdia_eval.workers import default_jobs
 
-    condition = style.value if style else None
-    request = scoring.prepare(
-        outputs, task, split, protocol, benchmark, metric or (), condition, out
-    )
+    request = scoring.prepare(outputs, task, split, protocol, benchmark, metric or (), style, out)
     store, workers = Store(cache or default_root()), jobs or default_jobs()
     if dry_run:
         report.print_survey(survey(request.plan, store), workers)
@@ -121,11 +110,10 @@ def score(
 
 
 def _results_path(request: Request) -> Path:
-    from mmdia_eval.submission import slug
-
+    system = re.sub(r"[^A-Za-z0-9._-]+", "-", request.submission.system.name).strip("-.")
     style = f".{request.style}" if request.style else ""
     name = f"task{request.plan.task}.{request.split}{style}.json"
-    return Path("results", slug(request.submission.system.name), name)
+    return Path("results", system or "system", name)
 
 
 def _announce(request: Request) -> None:

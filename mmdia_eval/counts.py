@@ -7,13 +7,18 @@ from collections.abc import Sequence
 from mmdia_eval.api import Counts
 
 
-def ratio(rows: Sequence[Counts], numerator: str, denominator: str) -> float:
-    """Sum of one field over sum of another; nan, which is "no value", when the latter is 0.
+def ratios(rows: Sequence[Counts], **figures: tuple[str, str]) -> dict[str, float]:
+    """Each figure is the sum of its first field over the sum of its second, over all `rows`.
 
-    >>> ratio([{"errors": 1.0, "words": 4.0}, {"errors": 2.0, "words": 2.0}], "errors", "words")
-    0.5
+    A figure with nothing to count, its second sum being 0, is left out.
+
+    >>> rows = [{"errors": 1.0, "words": 4.0}, {"errors": 2.0, "words": 2.0}]
+    >>> ratios(rows, rate=("errors", "words"))
+    {'rate': 0.5}
     """
-    below = sum(row[denominator] for row in rows)
-    if below == 0:
-        return float("nan")
-    return sum(row[numerator] for row in rows) / below
+    found = {}
+    for name, (above, below) in figures.items():
+        total = sum(row[below] for row in rows)
+        if total:
+            found[name] = sum(row[above] for row in rows) / total
+    return found

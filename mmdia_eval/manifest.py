@@ -188,7 +188,7 @@ def from_dialogue(dialogue: Dialogue, root: Path) -> DialogueLine:
     """The line of a dialogue whose media lie under `root` (an absolute path).
 
     Raises:
-        UserError: the dialogue would not be read back; the message names it and says why.
+        UserError: the dialogue would not be read back; the message says why, not which it is.
     """
     turns = []
     for turn in dialogue.turns:
@@ -207,7 +207,7 @@ def from_dialogue(dialogue: Dialogue, root: Path) -> DialogueLine:
     try:
         return DialogueLine.model_validate(fields)
     except ValidationError as error:
-        raise UserError(f"dialogue {dialogue.id!r}: {'; '.join(problems_of(error))}") from None
+        raise UserError("; ".join(problems_of(error))) from None
 
 
 def _relative(path: Path | None, root: Path) -> str | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -37,14 +37,10 @@ from mmdia_eval.run import Outcome, RunResult, run
 from mmdia_eval.statistics import bootstrap_interval
 from mmdia_eval.store import Store, default_root, digest
 from mmdia_eval.submission import Submission, load_submission
-from mmdia_eval.types import TASKS, Task
+from mmdia_eval.types import SPLITS, TASKS, Split, Task
 from mmdia_eval.workers import default_jobs
 
 Style = Literal["description", "triplet"]
-
-RESAMPLES = 2000
-SEED = 20_260_101
-"""Of every resampling; one seed for all systems, so that intervals and pairs match."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,7 @@ class Request:
     benchmark: Benchmark
     protocol: Protocol
     plan: Plan
-    split: str
+    split: Split
     style: Style | None
 
 
@@ -119,10 +115,11 @@ def prepare(
     checked = _task(task)
     loaded = load_benchmark(resolve_benchmark(benchmark))
     chosen = load_protocol(protocol)
-    submission = load_submission(Path(outputs), loaded.split(split), checked)
+    dialogues = loaded.split(split)
+    submission = load_submission(Path(outputs), dialogues, checked)
     names = _with_existing(metrics, chosen, loaded.split_sha256(split), out)
     plan = make_plan(chosen, checked, submission.samples, loaded.scripts, names)
-    return Request(submission, loaded, chosen, plan, split, style)
+    return Request(submission, loaded, chosen, plan, _split(split), style)
 
 
 def _task(task: int) -> Task:
@@ -130,6 +127,10 @@ def _task(task: int) -> Task:
         if task == known:
             return known
     raise UserError(f"there is no task {task}; the tasks are {', '.join(map(str, TASKS))}")
+
+
+def _split(split: str) -> Split:
+    return next(known for known in SPLITS if known == split)
 
 
 def _with_existing(
@@ -194,22 +195,21 @@ def _metric_result(request: Request, job: MetricJob, outcomes: Sequence[Outcome]
     metric = job.metric
     statuses = Counter(outcome.status for outcome in outcomes)
     counting = [o.counts for o in outcomes if o.status in ("scored", "missing")]
-    matrix = np.array([[o.counts.get(f, 0.0) for f in metric.fields] for o in outcomes])
-    interval = None
-    if counting:
-        interval = bootstrap_interval(
-            matrix, _on_matrix(metric), level=0.95, resamples=RESAMPLES, seed=SEED
-        )
+    value = _value(metric, counting)
+    # Rows that do not count stay as zeros: every metric resamples the same dialogues.
+    zeros = dict.fromkeys(metric.fields, 0.0)
+    found = bootstrap_interval([outcome.counts or zeros for outcome in outcomes], metric.reduce)
+    interval = Interval(**asdict(found)) if found and value is not None else None
     return MetricResult(
         name=job.name,
         metric=metric.name,
         version=metric.version,
         settings=dict(job.settings),
         signature=signature(request, job),
-        value=_value(metric, counting),
+        value=value,
         unit=metric.unit,
         higher_is_better=metric.higher_is_better,
-        interval=interval and Interval.model_validate(interval.__dict__),
+        interval=interval,
         coverage=Coverage(
             expected=len(outcomes),
             scored=statuses["scored"],
@@ -219,11 +219,6 @@ def _metric_result(request: Request, job: MetricJob, outcomes: Sequence[Outcome]
         ),
         components=_finite(metric.components(counting)) if counting else {},
     )
-
-
-def _on_matrix(metric: Metric) -> Callable[[Any], Any]:
-    """`metric.reduce` over the last axis of an array of sums, fields in the metric's order."""
-    return lambda sums: metric.reduce({f: sums[..., i] for i, f in enumerate(metric.fields)})
 
 
 def _value(metric: Metric, counting: Sequence[Counts]) -> float | None:
@@ -278,6 +273,8 @@ def _warnings(request: Request, found: RunResult, metrics: Sequence[MetricResult
     warnings = []
     if extra := request.submission.extra:
         warnings.append(f"{len(extra)} files match no dialogue of the split: {_some(extra)}")
+    if refused := request.submission.refused:
+        warnings.append(f"{len(refused)} outputs were left unopened: {_some(refused)}")
     if clipped := [id_ for id_, info in found.media.items() if info.clipped > CLIPPED_ABOVE]:
         warnings.append(
             f"{len(clipped)} outputs have more than {CLIPPED_ABOVE:.0%} of their samples at full "

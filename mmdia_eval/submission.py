@@ -76,7 +76,7 @@ class SystemInfo(BaseModel):
     date: Annotated[str, BeforeValidator(_iso_date), AfterValidator(_checked_date)] | None = None
     url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$", max_length=500)] | None = None
     open_weights: bool | None = None
-    training_data_overlap: bool | None = None
+    training_data_overlap: Literal["none", "declared", "unknown"] | None = None
     task: Literal[1, 2, 3] | None = None
     notes: Annotated[str, StringConstraints(max_length=2000)] | None = None
 

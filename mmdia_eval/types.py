@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 Task = Literal[1, 2, 3]
 TASKS: tuple[Task, ...] = (1, 2, 3)
-SPLITS = ("hard", "test", "ood", "bench")
+Split = Literal["hard", "test", "ood", "bench"]
+SPLITS: tuple[Split, ...] = ("hard", "test", "ood", "bench")
 
 SAMPLE_RATE = 16_000
 """Hz. Every engine of the harness hears mono float32 at this rate."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -32,7 +33,7 @@ def write(path: Path, samples: Signal, rate: int = SAMPLE_RATE, **options: str) 
 def encode(path: Path, codec: str, rate: int = 44_100) -> Path:
     """A second of stereo tone in a container that libsndfile does not read."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, layout="stereo")
+        stream: Any = container.add_stream(codec, rate=rate, layout="stereo")
         frame = av.AudioFrame.from_ndarray(
             np.ascontiguousarray(tone(1.0, rate, 2).T), format="fltp", layout="stereo"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -36,7 +37,7 @@ def test_the_built_in_plugins_are_found() -> None:
 
 
 @pytest.fixture
-def third_party(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+def third_party(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
     """An installed plugin named "acme" whose module registers the name in `request.param`."""
     entry = EntryPoint("acme", "unused", registry.ENTRY_POINT_GROUP)
 

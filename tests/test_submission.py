@@ -109,7 +109,7 @@ def test_submission_toml(tmp_path: Path) -> None:
     folder = files(tmp_path / "x", "d_0.wav")
     (folder / "submission.toml").write_text(
         'name = "Café"\norganization = "Lab"\ndate = 2026-11-21\nurl = "https://example.org/x"\n'
-        'open_weights = true\ntraining_data_overlap = false\ntask = 1\nnotes = "Seed 1."\n'
+        'open_weights = true\ntraining_data_overlap = "none"\ntask = 1\nnotes = "Seed 1."\n'
     )
     submission = load_submission(folder, DIALOGUES, 1)
     assert submission.extra == ()
@@ -119,7 +119,7 @@ def test_submission_toml(tmp_path: Path) -> None:
         "date": "2026-11-21",
         "url": "https://example.org/x",
         "open_weights": True,
-        "training_data_overlap": False,
+        "training_data_overlap": "none",
         "task": 1,
         "notes": "Seed 1.",
     }

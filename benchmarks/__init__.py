@@ -1,0 +1,1 @@
+"""Speed against named peers on the same work, as ratios from one run; `make bench` runs all."""

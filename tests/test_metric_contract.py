@@ -1,0 +1,177 @@
+"""What every metric must keep to, whoever wrote it: run over all that are registered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmdia_eval.api import Counts, Metric
+from mmdia_eval.registry import metric
+from mmdia_eval.types import (
+    AlignedTurn,
+    Alignment,
+    Artifacts,
+    Dialogue,
+    Diarization,
+    MediaInfo,
+    MosPrediction,
+    Segment,
+    SpeakerEmbeddings,
+    SpeakerSegment,
+    Transcript,
+    Turn,
+    TurnScores,
+    Utterance,
+    Word,
+)
+
+SCRIPT = (
+    ("Ann", "where did you leave my keys"),
+    ("Ben", "under the blue flower pot"),
+    ("Ann", "but that is where I looked"),
+    ("Ben", "then ask your brother about them"),
+)
+SCORES = {"ovrl": 3.1, "p808": 3.6, "sig": 3.4, "bak": 4.0}
+WHOLE = st.integers(0, 1000)
+
+
+def good_dialogue(turns: int = 4) -> Dialogue:
+    """Two speakers by turns, six seconds of room for each turn."""
+    return Dialogue(
+        id=f"good_{turns}",
+        turns=tuple(
+            Turn(speaker, text, Segment(6.0 * i, 6.0 * i + 0.4 * len(text.split())))
+            for i, (speaker, text) in enumerate(SCRIPT[:turns])
+        ),
+        audio=Path("good.flac"),
+        duration=6.0 * turns,
+    )
+
+
+def good_artifacts(dialogue: Dialogue) -> Artifacts:
+    """What flawless engines would make of a flawless output."""
+    words, segments = [], []
+    for turn in dialogue.turns:
+        assert turn.segment is not None
+        start = turn.segment.start
+        words.append(
+            tuple(
+                Word(text, start + 0.4 * i, start + 0.4 * (i + 1))
+                for i, text in enumerate(turn.text.split())
+            )
+        )
+        segments.append(SpeakerSegment(start, turn.segment.end, f"voice of {turn.speaker}"))
+    numbers = tuple(range(len(words)))
+    embeddings = SpeakerEmbeddings(
+        vectors=np.eye(2, dtype=np.float32)[[i % 2 for i in numbers]],
+        turns=numbers,
+        seconds=tuple(segment.segment.duration for segment in segments),
+    )
+    made = {
+        Alignment: Alignment(tuple(AlignedTurn(i, words[i], len(words[i])) for i in numbers)),
+        Diarization: Diarization(tuple(segments)),
+        MediaInfo: MediaInfo(duration=dialogue.duration or 0.0, sample_rate=16_000, channels=1),
+        MosPrediction: MosPrediction(SCORES, tuple(TurnScores(i, SCORES) for i in numbers)),
+        SpeakerEmbeddings: embeddings,
+        Transcript: Transcript(tuple(Utterance(spoken) for spoken in words)),
+    }
+    return Artifacts(made, {SpeakerEmbeddings: embeddings})
+
+
+@pytest.fixture(params=list(metric))
+def one(request: pytest.FixtureRequest) -> Metric:
+    cls = metric.get(cast("str", request.param))
+    return cls(cls.Settings())
+
+
+def good(one: Metric, turns: int = 4) -> Counts:
+    dialogue = good_dialogue(turns)
+    assert one.not_applicable(dialogue) is None
+    return one.measure(dialogue, good_artifacts(dialogue))
+
+
+def distance_from_best(one: Metric, counts: Counts) -> float:
+    value = float(one.reduce(arrays(counts)))
+    if one.higher_is_better is None:
+        return abs(value - 1)
+    return -value if one.higher_is_better else value
+
+
+def arrays(counts: Counts) -> dict[str, np.float64]:
+    return {field: np.float64(value) for field, value in counts.items()}
+
+
+def test_it_says_what_it_is(one: Metric) -> None:
+    assert one.version
+    assert one.unit
+    assert one.aggregation
+    assert one.needs
+    assert one.higher_is_better in (True, False, None)
+    assert len(set(one.fields)) == len(one.fields) > 0
+    assert type(one).__doc__
+
+
+def test_name_is_that_of_its_file(one: Metric) -> None:
+    assert type(one).__module__ == f"mmdia_eval.metrics.{one.name}"
+
+
+def test_counts_have_the_declared_fields_and_are_finite_numbers(one: Metric) -> None:
+    for counts in (good(one), one.worst(good_dialogue())):
+        assert set(counts) == set(one.fields)
+        assert all(isinstance(value, int | float) for value in counts.values())
+        assert np.isfinite(list(counts.values())).all()
+
+
+def test_the_same_input_gives_the_same_counts(one: Metric) -> None:
+    assert good(one) == good(one)
+
+
+def test_a_missing_output_is_worse_than_a_good_one(one: Metric) -> None:
+    good_counts, missing = good(one), one.worst(good_dialogue())
+    assert distance_from_best(one, missing) > distance_from_best(one, good_counts)
+    both = {field: good_counts[field] + missing[field] for field in one.fields}
+    assert distance_from_best(one, both) > distance_from_best(one, good_counts)
+
+
+def test_sums_over_dialogues_have_a_value_between_theirs(one: Metric) -> None:
+    rows = [good(one), good(one, turns=3), one.worst(good_dialogue(turns=3))]
+    total = {field: sum(row[field] for row in rows) for field in one.fields}
+    values = [one.reduce(arrays(row)) for row in rows]
+    assert min(values) <= one.reduce(arrays(total)) <= max(values)
+
+
+@given(data=st.data())
+def test_reduce_is_the_same_on_scalars_and_on_arrays(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(list(metric)))
+    one = metric.get(name)(metric.get(name).Settings())
+    columns = {
+        field: np.array(data.draw(st.lists(WHOLE, min_size=3, max_size=3)), dtype=np.float64)
+        for field in one.fields
+    }
+    with np.errstate(divide="ignore", invalid="ignore"):
+        together = one.reduce(columns)
+        one_by_one = [one.reduce({field: columns[field][i] for field in columns}) for i in range(3)]
+    assert np.shape(together) == (3,)
+    np.testing.assert_array_equal(together, one_by_one)
+
+
+def test_components_are_finite_and_do_not_depend_on_the_order_of_rows(one: Metric) -> None:
+    rows = [good(one), one.worst(good_dialogue()), good(one, turns=3)]
+    forward, backward = one.components(rows), one.components(rows[::-1])
+    assert np.isfinite(list(forward.values())).all()
+    assert forward == pytest.approx(backward)
+
+
+def test_components_of_no_rows_are_no_error(one: Metric) -> None:
+    assert np.isfinite(list(one.components([]).values())).all()
+
+
+def test_names_are_unique_and_registered() -> None:
+    names = list(metric)
+    assert len({metric.get(name) for name in names}) == len(names)
+    assert {"wer", "sasim", "sim_ref", "mos", "duration_ratio"} <= set(names)

@@ -1,0 +1,65 @@
+"""How numbers are shown, alike in the terminal and on the page."""
+
+from __future__ import annotations
+
+from mmdia_eval.results import Coverage, Interval, MetricResult
+
+NO_VALUE = "-"
+
+
+def is_percent(metric: MetricResult) -> bool:
+    """Whether a metric's ratio is shown times 100: rates are, a diagnostic that is best near 1 not.
+
+    Files hold ratios from 0 to 1 in either case.
+    """
+    return metric.unit == "ratio" and metric.higher_is_better is not None
+
+
+def unit(metric: MetricResult) -> str:
+    """The unit in which `number` shows the metric."""
+    return "%" if is_percent(metric) else metric.unit
+
+
+def arrow(metric: MetricResult) -> str:
+    """An arrow to where better is; nothing for a diagnostic."""
+    if metric.higher_is_better is None:
+        return ""
+    return "↑" if metric.higher_is_better else "↓"
+
+
+def number(metric: MetricResult, value: float | None, sign: str = "") -> str:
+    """A value of `metric`, or a difference of two with `sign` "+", in the unit it is shown in."""
+    if value is None:
+        return NO_VALUE
+    return f"{100 * value:{sign}.2f}" if is_percent(metric) else f"{value:{sign}.3f}"
+
+
+def interval(metric: MetricResult, found: Interval | None, sign: str = "") -> str:
+    """`[lower, upper]` in the unit that `metric` is shown in."""
+    if found is None:
+        return NO_VALUE
+    return f"[{number(metric, found.lower, sign)}, {number(metric, found.upper, sign)}]"
+
+
+def coverage(found: Coverage) -> str:
+    """How many of the expected dialogues were scored, and what became of the others.
+
+    >>> coverage(Coverage(expected=200, scored=198, missing=2, not_applicable=0, failed=0))
+    '198/200 scored, 2 missing'
+    """
+    others = {
+        "missing": found.missing,
+        "not applicable": found.not_applicable,
+        "failed": found.failed,
+    }
+    parts = [f"{found.scored}/{found.expected} scored"]
+    return ", ".join(parts + [f"{count} {name}" for name, count in others.items() if count])
+
+
+def short(value: float) -> str:
+    """A short figure of any size.
+
+    >>> short(0.26314), short(24.0)
+    ('0.2631', '24')
+    """
+    return f"{value:.4g}"

@@ -1,0 +1,156 @@
+"""Results in a terminal: a header, a table, the signatures, and the summary lines.
+
+Without a terminal the same text comes plain, 80 columns wide; NO_COLOR is honoured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mmdia_eval import display
+from mmdia_eval.results import MetricResult, Results, Row
+from mmdia_eval.submission import printable
+
+WORD_ERRORS = ("insertions", "deletions", "substitutions")
+
+
+def print_results(results: Results, rows: Sequence[Row], console: Console | None = None) -> None:
+    """One system's results; the last line is the cpWER in Kaldi's manner, where it was scored."""
+    console = console or plain_console()
+    _print_lines(console, header_lines(results))
+    console.print()
+    console.print(_metrics_table(results.metrics, console))
+    console.print()
+    _print_figures(console, results.metrics)
+    _print_lines(console, [f"warning: {warning}" for warning in results.warnings], "yellow")
+    _print_lines(console, summary_lines(results, rows))
+
+
+def print_systems(scored: Sequence[Results], console: Console | None = None) -> None:
+    """Several systems' values side by side, one column a metric; all of one split and protocol."""
+    console = console or plain_console()
+    table = _table()
+    table.add_column("system", overflow="fold")
+    columns = {metric.name: metric for results in scored for metric in results.metrics}
+    for metric in columns.values():
+        title = printable(metric.name).replace("_", "\n")
+        heading = f"{title}\n{printable(display.unit(metric))} {_arrow(metric, console)}"
+        table.add_column(heading, justify="right", vertical="bottom", overflow="fold")
+    for results in scored:
+        found = {metric.name: metric for metric in results.metrics}
+        cells = [
+            display.number(found[name], found[name].value) if name in found else display.NO_VALUE
+            for name in columns
+        ]
+        table.add_row(Text(printable(results.system.name)), *cells)
+    console.print(table)
+    _print_lines(console, [line for results in scored for line in _gaps(results)])
+
+
+def plain_console() -> Console:
+    """A console on standard output that takes no text for markup and guesses at no highlights."""
+    return Console(markup=False, highlight=False, emoji=False)
+
+
+def header_lines(results: Results) -> list[str]:
+    """Who was scored on what, and what the numbers may not be used for."""
+    style = f", style as {results.style}" if results.style else ""
+    lines = [
+        f"{results.system.name}: task {results.task}, split {results.split}{style} of "
+        f"{results.benchmark.name} {results.benchmark.version} "
+        f"({results.benchmark.dialogues} dialogues)",
+        f"protocol {results.protocol.name} {results.protocol.version}, {results.verification}",
+    ]
+    if not results.protocol.comparable:
+        lines.append("These scores are not comparable with a paper's; they are not ranked.")
+    if results.status == "provisional":
+        lines.append("PROVISIONAL: dialogues failed; run the same command again to try just those.")
+    return lines
+
+
+def summary_lines(results: Results, rows: Sequence[Row]) -> Iterator[str]:
+    """A line in Kaldi's manner for each metric that counts word errors, cpWER last.
+
+    `%cpWER 27.17 [ 25 / 92, 8 ins, 15 del, 2 sub ] 198/200 scored, 2 missing`
+    """
+    for metric in sorted(results.metrics, key=lambda metric: metric.name == "cpwer"):
+        counted = [row.counts for row in rows if row.metric == metric.name and row.counts_in]
+        if not counted or not counted[0].keys() >= {*WORD_ERRORS, "words"}:
+            continue
+        total = {name: round(math.fsum(c[name] for c in counted)) for name in counted[0]}
+        errors = sum(total[name] for name in WORD_ERRORS)
+        kinds = ", ".join(f"{total[name]} {name[:3]}" for name in WORD_ERRORS)
+        yield (
+            f"%{metric.name.replace('wer', 'WER')} {display.number(metric, metric.value)} "
+            f"[ {errors} / {total['words']}, {kinds} ] {display.coverage(metric.coverage)}"
+        )
+
+
+def _arrow(metric: MetricResult, console: Console) -> str:
+    arrow = display.arrow(metric)
+    return {"↑": "^", "↓": "v"}.get(arrow, "") if console.options.ascii_only else arrow
+
+
+def _table() -> Table:
+    return Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+
+
+def _metrics_table(metrics: Sequence[MetricResult], console: Console) -> Table:
+    """One row a metric; an outcome that no dialogue had gets no column."""
+    table = _table()
+    levels = sorted({metric.interval.level for metric in metrics if metric.interval})
+    table.add_column("metric", overflow="fold")
+    table.add_column("value", justify="right", style="bold", no_wrap=True)
+    table.add_column("unit", overflow="fold")
+    table.add_column(", ".join(f"{100 * level:g} %" for level in levels), no_wrap=True)
+    table.add_column("scored", justify="right", no_wrap=True)
+    others = [
+        name
+        for name in ("missing", "not_applicable", "failed")
+        if any(getattr(metric.coverage, name) for metric in metrics)
+    ]
+    for name in others:
+        title = "n/a" if name == "not_applicable" else name
+        table.add_column(title, justify="right", no_wrap=True)
+    for metric in metrics:
+        table.add_row(
+            Text(printable(metric.name)),
+            display.number(metric, metric.value),
+            Text(f"{printable(display.unit(metric))} {_arrow(metric, console)}"),
+            Text(display.interval(metric, metric.interval)),
+            f"{metric.coverage.scored}/{metric.coverage.expected}",
+            *(str(getattr(metric.coverage, name)) for name in others),
+        )
+    return table
+
+
+def _print_figures(console: Console, metrics: Sequence[MetricResult]) -> None:
+    """Each metric's components, and the first of its signature's sha256 to compare runs by."""
+    console.print("components, with ratios from 0 to 1; #: the signature, in full in the file")
+    grid = Table.grid(padding=(0, 2))
+    for metric in metrics:
+        figures = [
+            f"{printable(name)}={display.short(value)}" for name, value in metric.components.items()
+        ]
+        mark = "#" + hashlib.sha256(metric.signature.encode()).hexdigest()[:8]
+        grid.add_row(Text(f"  {printable(metric.name)}"), mark, Text(", ".join(figures)))
+    console.print(grid)
+
+
+def _gaps(results: Results) -> Iterator[str]:
+    """How far a system was scored, where outputs are missing or dialogues failed."""
+    coverages = (metric.coverage for metric in results.metrics)
+    partial = dict.fromkeys(display.coverage(c) for c in coverages if c.missing or c.failed)
+    if partial:
+        yield f"{results.system.name}: {'; '.join(partial)}"
+
+
+def _print_lines(console: Console, lines: Sequence[str] | Iterator[str], style: str = "") -> None:
+    for line in lines:
+        console.print(Text(printable(line)), style=style, soft_wrap=True)

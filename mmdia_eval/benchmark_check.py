@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmdia_eval.benchmark import read_unverified
+from mmdia_eval.media import decode
 from mmdia_eval.types import Dialogue
 
 MM_DIA = "mm-dia"
 PAPER_COUNTS = {"hard": 598, "ood": 60, "bench": 309}
 """Dialogues by split as the MM-DIA paper (ICLR 2026) counts them; it gives Test as a share."""
 
-NOT_BY_SOUNDFILE = (".m4a",)
 EXAMPLES = 5
 
 
@@ -127,10 +127,10 @@ def _check_split(
 ) -> SplitCheck:
     missing, unreadable = [], []
     for dialogue in dialogues:
-        media = [path for path in (dialogue.audio, dialogue.video) if path is not None]
-        if not all(path.is_file() for path in media):
+        named = [path for path in (dialogue.audio, dialogue.video) if path is not None]
+        if not all(path.is_file() for path in named):
             missing.append(dialogue.id)
-        elif dialogue.audio is not None and not _readable(dialogue.audio):
+        elif dialogue.audio is not None and decode(dialogue.audio)[1] is None:
             unreadable.append(dialogue.id)
     turns = [turn for dialogue in dialogues for turn in dialogue.turns]
     return SplitCheck(
@@ -148,15 +148,3 @@ def _check_split(
         over_two_speakers=sum(len(dialogue.speakers) > 2 for dialogue in dialogues),
         paper=paper,
     )
-
-
-def _readable(path: Path) -> bool:
-    """Whether the header is a sound file's with something in it."""
-    if path.suffix.lower() in NOT_BY_SOUNDFILE:
-        return True
-    import soundfile  # noqa: PLC0415
-
-    try:
-        return int(soundfile.info(str(path)).frames) > 0
-    except soundfile.SoundFileError:
-        return False

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from mmdia_eval import media
 from mmdia_eval.benchmark import load_benchmark
 from mmdia_eval.errors import UserError
 from mmdia_eval.types import SAMPLE_RATE, Dialogue, FloatArray, Segment
@@ -160,13 +161,10 @@ def _submission(name: str, system: System) -> str:
 
 
 def _read(path: Path) -> FloatArray:
-    try:
-        samples, rate = soundfile.read(path, dtype="float32")
-    except (OSError, soundfile.SoundFileError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); restore the mini benchmark") from error
-    if rate != SAMPLE_RATE or samples.ndim != 1:
-        raise UserError(f"{path}: should be mono at {SAMPLE_RATE} Hz; restore the mini benchmark")
-    return np.asarray(samples, np.float32)
+    info, audio = media.decode(path)
+    if audio is None:
+        raise UserError(f"{path}: {info.problem}; restore the mini benchmark")
+    return audio.samples
 
 
 def _read_reference(dialogue: Dialogue) -> FloatArray:

@@ -74,15 +74,16 @@ def decode(path: Path, limits: Limits = LIMITS) -> tuple[MediaInfo, Audio | None
 
 
 def read_duration(path: Path) -> float | None:
-    """Seconds according to the header, or None where libsndfile cannot tell. Decodes nothing."""
+    """Seconds according to the header, or None where it cannot tell. Decodes nothing."""
     import soundfile  # noqa: PLC0415
 
     try:
-        with (
-            _opened(path, LIMITS) as descriptor,
-            soundfile.SoundFile(descriptor, closefd=False) as file,
-        ):
-            return float(file.frames / file.samplerate)
+        with _opened(path, LIMITS) as descriptor:
+            if os.pread(descriptor, 4, 0) in _SNDFILE_MAGIC:
+                with soundfile.SoundFile(descriptor, closefd=False) as file:
+                    return float(file.frames / file.samplerate) or None
+        with _opened_av(path) as container:
+            return float(container.duration / 1e6) if container.duration else None
     except (_UnusableError, soundfile.LibsndfileError):
         return None
 
@@ -113,7 +114,8 @@ def _read(path: Path, limits: Limits) -> _Pcm:
     with _opened(path, limits) as descriptor:
         if os.pread(descriptor, 4, 0) in _SNDFILE_MAGIC:
             return _read_sndfile(descriptor, limits)
-    return _read_av(path, limits)
+    with _opened_av(path) as container:
+        return _read_av_stream(container, container.streams.audio[0], limits)
 
 
 def _read_sndfile(descriptor: int, limits: Limits) -> _Pcm:
@@ -122,6 +124,7 @@ def _read_sndfile(descriptor: int, limits: Limits) -> _Pcm:
     try:
         with soundfile.SoundFile(descriptor, closefd=False) as file:
             _check_format(file.samplerate, file.channels, file.frames / file.samplerate, limits)
+            file.seek(0)  # else libsndfile leaves the pre-skip of Opus in (libsndfile 1.2)
             samples = file.read(dtype="float32", always_2d=True)
             expected = file.frames
     except soundfile.LibsndfileError as error:
@@ -131,7 +134,9 @@ def _read_sndfile(descriptor: int, limits: Limits) -> _Pcm:
     return _Pcm(samples.mean(axis=1, dtype=np.float32), file.samplerate, samples.shape[1])
 
 
-def _read_av(path: Path, limits: Limits) -> _Pcm:
+@contextmanager
+def _opened_av(path: Path) -> Iterator[Any]:
+    """A container with an audio stream; no other file and no network can be reached from it."""
     import av  # noqa: PLC0415
 
     options = {"protocol_whitelist": "file", "format_whitelist": _AV_FORMATS}
@@ -139,7 +144,7 @@ def _read_av(path: Path, limits: Limits) -> _Pcm:
         with av.open(f"file:{path.resolve()}", options=options, timeout=10) as container:
             if not container.streams.audio:
                 raise _UnusableError("unreadable: the file has no audio stream")
-            return _read_av_stream(container, container.streams.audio[0], limits)
+            yield container
     except (av.error.FFmpegError, OSError, ValueError) as error:
         text = getattr(error, "strerror", None) or str(error)
         raise _UnusableError(f"unreadable: {text}") from None

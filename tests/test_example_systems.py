@@ -164,5 +164,5 @@ def test_a_benchmark_without_takes_is_refused(tmp_path: Path) -> None:
 def test_a_broken_recording_is_named(tmp_path: Path) -> None:
     copy = shutil.copytree(MINI, tmp_path / "mini")
     (copy / "media" / "mini_test_03.opus").write_bytes(b"not Opus")
-    with pytest.raises(UserError, match=r"mini_test_03\.opus: cannot be read .* restore"):
+    with pytest.raises(UserError, match=r"mini_test_03\.opus: unreadable: .* restore"):
         make_systems(copy, tmp_path / "out")

@@ -70,6 +70,18 @@ def test_formats_rates_and_channels_give_the_same_sound(
     assert np.sqrt(np.mean(audio.samples[inner] ** 2)) == pytest.approx(0.3 / np.sqrt(2), rel=0.05)
 
 
+@pytest.mark.parametrize("subtype", ["OPUS", "VORBIS"])
+def test_lossy_sound_is_not_shifted(tmp_path: Path, subtype: str) -> None:
+    """Times in a manifest must mean the same in every format."""
+    rng = np.random.default_rng(0)
+    noise = (rng.standard_normal(32_000) * np.hanning(32_000) * 0.1).astype(np.float32)
+    _, audio = decode(write(tmp_path / "a.ogg", noise, format="OGG", subtype=subtype))
+    assert audio is not None
+    middle = noise[12_000:20_000]
+    lags = np.correlate(audio.samples[11_800:20_200], middle, "valid")
+    assert np.argmax(lags) - 200 == pytest.approx(0, abs=1)
+
+
 @pytest.mark.parametrize(("name", "codec"), [("a.m4a", "aac"), ("a.mp3", "libmp3lame")])
 def test_compressed_containers_go_through_pyav(tmp_path: Path, name: str, codec: str) -> None:
     info, audio = decode(encode(tmp_path / name, codec))

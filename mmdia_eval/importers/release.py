@@ -17,8 +17,9 @@ from mmdia_eval.importers.report import ImportReport, SplitReport, Tally
 from mmdia_eval.importers.splits import assign, read_ids
 from mmdia_eval.importers.transcripts import read_transcripts
 from mmdia_eval.manifest import from_dialogue
+from mmdia_eval.media import read_duration
 from mmdia_eval.submission import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS
-from mmdia_eval.types import SPLITS, Dialogue
+from mmdia_eval.types import SPLITS, Dialogue, Split
 
 FLAT_NAME = "mm-dia.jsonl"
 TRANSCRIPTS_NAME = "_gt_trans.tsv"
@@ -67,7 +68,8 @@ def import_benchmark(
     out = Path(out).absolute()
     if (out / MANIFEST).exists():
         raise UserError(f"{out} already holds a benchmark; choose another folder, or remove it")
-    if split not in SPLITS:
+    chosen = next((known for known in SPLITS if known == split), None)
+    if chosen is None:
         raise UserError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
     found = detect(Path(source))
     audio = _folders(AUDIO_EXTENSIONS, audio_root, found.base, "audio")
@@ -78,7 +80,7 @@ def import_benchmark(
     if not drafts:
         raise UserError(_nothing(found, tally))
     reports: tuple[SplitReport, ...] = ()
-    assigned = {split: list(drafts)}
+    assigned: dict[Split, list[str]] = {chosen: list(drafts)}
     if lists is not None:
         assigned, reports = assign(lists, drafts, tally.dropped_ids)
         if not assigned:
@@ -207,7 +209,7 @@ def _with_media(
     dialogue = draft.dialogue
     audio = audio_folders.find(draft.audio, dialogue.id)
     video = video_folders.find(draft.video, dialogue.id)
-    duration = None if audio is None else _duration(audio)
+    duration = None if audio is None else read_duration(audio)
     if audio is None and (draft.audio or audio_folders.given):
         tally.note("audio not found", dialogue.id)
     if video is None and video_folders.given:
@@ -220,16 +222,6 @@ def _with_media(
         video=None if video is None else place_media(video, out, dialogue.id),
         duration=duration,
     )
-
-
-def _duration(path: Path) -> float | None:
-    import soundfile  # noqa: PLC0415
-
-    try:
-        seconds = float(soundfile.info(str(path)).duration)
-    except soundfile.SoundFileError:
-        return None
-    return round(seconds, 6) or None
 
 
 def _first(lists: Iterable[Iterable[str]]) -> str:

@@ -57,19 +57,20 @@ def self_similarity(vectors: ArrayLike, speakers: Sequence[str]) -> SelfSimilari
     lengths = np.linalg.norm(array, axis=1, keepdims=True)
     if not np.all((lengths > 0) & np.isfinite(lengths)):
         raise ValueError("a voice embedding is zero or not finite")
-    names, owners = np.unique(np.asarray(speakers, dtype=np.str_), return_inverse=True)
+    names = list(dict.fromkeys(speakers))
+    owns = np.array([[speaker == name for speaker in speakers] for name in names], dtype=np.float64)
+    owns = owns.reshape(len(names), len(array))
     # The sum of all cosines between two sets of unit vectors is the dot product of their sums.
-    sums = np.zeros((len(names), array.shape[1]))
-    np.add.at(sums, owners, array / lengths)
-    cosines = sums @ sums.T
-    sizes = np.bincount(owners, minlength=len(names))
+    sums = owns @ (array / lengths)
+    own_cosines = np.sum(sums**2, axis=1)
+    all_cosines = np.sum(sums.sum(axis=0) ** 2)
+    sizes = owns.sum(axis=1)
     several = sizes > 1
-    intra = (cosines.diagonal() - sizes)[several] / (sizes * (sizes - 1))[several]
-    above = np.triu_indices(len(names), k=1)
-    pairs = np.outer(sizes, sizes)[above].sum()
+    intra = (own_cosines - sizes)[several] / (sizes * (sizes - 1))[several]
+    pairs = sizes.sum() ** 2 - np.sum(sizes**2)
     return SelfSimilarity(
         intra=_cosine(intra.mean()) if several.any() else None,
-        inter=_cosine(cosines[above].sum() / pairs) if pairs else None,
+        inter=_cosine((all_cosines - own_cosines.sum()) / pairs) if pairs else None,
         speakers=int(several.sum()),
     )
 

@@ -114,8 +114,7 @@ def load_benchmark(directory: Path) -> Benchmark:
         UserError: no benchmark there, or a split file is not the one that was sealed.
     """
     root = Path(directory).absolute()
-    manifest = _read_manifest(root)
-    splits, found = _read_splits(root, manifest)
+    manifest, splits, found = read_unverified(root)
     for split, entry in manifest.splits.items():
         if entry != found[split]:
             raise UserError(
@@ -144,8 +143,7 @@ def seal_benchmark(directory: Path) -> None:
         UserError: as `load_benchmark`, but for the digests.
     """
     root = Path(directory).absolute()
-    manifest = _read_manifest(root)
-    _, found = _read_splits(root, manifest)
+    manifest, _, found = read_unverified(root)
     sealed = manifest.model_copy(update={"splits": found})
     _write(root / MANIFEST, _manifest_bytes(sealed))
 
@@ -218,14 +216,18 @@ def _split_bytes(dialogues: Sequence[Dialogue], root: Path) -> tuple[bytes, list
     return b"".join(lines), problems
 
 
-def _read_manifest(root: Path) -> BenchmarkFile:
+def read_unverified(
+    root: Path,
+) -> tuple[BenchmarkFile, dict[str, tuple[Dialogue, ...]], dict[str, SplitEntry]]:
+    """benchmark.json, the dialogues by split, and the entries that benchmark.json should have.
+
+    `root` is an absolute path.
+
+    Raises:
+        UserError: as `load_benchmark`, but for the digests.
+    """
     path = root / MANIFEST
-    return _validate(BenchmarkFile, parse_json(read_bytes(path), str(path)), str(path))
-
-
-def _read_splits(
-    root: Path, manifest: BenchmarkFile
-) -> tuple[dict[str, tuple[Dialogue, ...]], dict[str, SplitEntry]]:
+    manifest = _validate(BenchmarkFile, parse_json(read_bytes(path), str(path)), str(path))
     splits: dict[str, tuple[Dialogue, ...]] = {}
     found: dict[str, SplitEntry] = {}
     problems: list[str] = []
@@ -242,7 +244,7 @@ def _read_splits(
             file=file, sha256=hashlib.sha256(data).hexdigest(), dialogues=len(splits[split])
         )
     _raise_any(problems)
-    return splits, found
+    return manifest, splits, found
 
 
 def _parse_split(data: bytes, root: Path, file: str) -> tuple[tuple[Dialogue, ...], list[str]]:

@@ -87,7 +87,7 @@ def score(
     Running the same command again goes on where it was stopped. Exit codes: 0 complete,
     1 provisional (some dialogues failed on our side), 2 bad usage or input.
     """
-    from mmdia_eval import progress, report, scoring
+    from mmdia_eval import listing, progress, report, scoring
     from mmdia_eval.run import survey
     from mmdia_eval.store import Store, default_root
     from mmdia_eval.workers import default_jobs
@@ -95,7 +95,7 @@ def score(
     request = scoring.prepare(outputs, task, split, protocol, benchmark, metric or (), style, out)
     store, workers = Store(cache or default_root()), jobs or default_jobs()
     if dry_run:
-        report.print_survey(survey(request.plan, store), workers)
+        listing.print_survey(survey(request.plan, store), workers)
         return
     path = out or _results_path(request)
     _announce(request)
@@ -174,18 +174,18 @@ def list_metrics(
     protocol: Annotated[str, typer.Option(help="Name, or path of a .toml file.")] = "embedded",
 ) -> None:
     """The metrics of a protocol."""
-    from mmdia_eval import report
+    from mmdia_eval.listing import print_metrics
     from mmdia_eval.protocol import load_protocol
 
-    report.print_metrics(load_protocol(protocol))
+    print_metrics(load_protocol(protocol))
 
 
 @metrics_app.command("explain")
 def explain_metric(name: Annotated[str, typer.Argument(help="A registered metric.")]) -> None:
     """What a metric measures, its unit, direction and inputs."""
-    from mmdia_eval import report
+    from mmdia_eval.listing import print_metric
 
-    report.print_metric(name)
+    print_metric(name)
 
 
 @benchmark_app.command("import")
@@ -207,7 +207,7 @@ def import_command(
     from mmdia_eval.importers import import_benchmark
 
     found = import_benchmark(source, out, ids=ids, audio_root=audio, split=split, name=name)
-    typer.echo(found.describe())
+    typer.echo("\n".join(found.lines()))
 
 
 @benchmark_app.command("check")
@@ -218,8 +218,8 @@ def check_command(
     from mmdia_eval.benchmark_check import check_benchmark
 
     found = check_benchmark(directory)
-    typer.echo(found.describe())
-    if not found.ok:
+    typer.echo("\n".join(found.lines()))
+    if not found.sound:
         raise typer.Exit(PROVISIONAL)
 
 

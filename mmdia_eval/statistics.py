@@ -180,12 +180,12 @@ def _table(counts: Sequence[Counts]) -> tuple[tuple[str, ...], FloatMatrix]:
 
 
 def _values(reduce: Reduce, fields: Sequence[str], sums: FloatMatrix) -> FloatMatrix:
-    """One value a row of `sums`; nan throughout when there are no counts to sum."""
+    """One value a row of `sums`; nan where there is none, as with no counts at all."""
     if not fields:
         return np.full(len(sums), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        values = reduce(dict(zip(fields, sums.T, strict=True)))
-    return np.broadcast_to(np.asarray(values, dtype=np.float64), (len(sums),))
+        values = np.asarray(reduce(dict(zip(fields, sums.T, strict=True))), dtype=np.float64)
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def _interval(values: FloatMatrix, n: int, level: float, seed: int) -> Interval | None:

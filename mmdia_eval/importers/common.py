@@ -83,7 +83,7 @@ def split_names(text: str, speakers: Sequence[str]) -> list[Part]:
     """
     names = "|".join(re.escape(name) for name in sorted(speakers, key=len, reverse=True))
     pieces = re.split(rf"(?<!\w)({names})\s*:", text)
-    return list(zip(pieces[1::2], pieces[2::2], strict=True))
+    return [(name, words.strip()) for name, words in zip(pieces[1::2], pieces[2::2], strict=True)]
 
 
 def split_tags(text: str, speakers: Sequence[str]) -> tuple[str, list[Part]]:

@@ -93,9 +93,7 @@ def interval(lower: float, upper: float) -> Interval:
     return Interval(lower=lower, upper=upper, method="percentile bootstrap", resamples=2000, seed=1)
 
 
-def make_results(
-    system: str = "a", metrics: Sequence[MetricResult] = (), **changes: Any
-) -> Results:
+def make_results(name: str = "a", metrics: Sequence[MetricResult] = (), **changes: Any) -> Results:
     fields: dict[str, Any] = {
         "status": "provisional" if any(m.coverage.failed for m in metrics) else "complete",
         "verification": "self-reported",
@@ -106,7 +104,7 @@ def make_results(
         "benchmark": BenchmarkRecord(
             name="mini", version="1", sha256=SHA, split_sha256=SHA, dialogues=8
         ),
-        "system": SystemRecord(name=system),
+        "system": SystemRecord(name=name),
         "metrics": list(metrics),
         "provenance": Provenance(
             mmdia_eval_version="0.1.0",

@@ -35,8 +35,8 @@ def errors(most: int, seed: int) -> dict[str, int]:
 
 def pair(folder: Path, rows_a: list[Row], rows_b: list[Row], **of_b: Any) -> tuple[Path, Path]:
     return (
-        write_system(folder / "a.json", rows_a, system="good"),
-        write_system(folder / "b.json", rows_b, **{"system": "bad", **of_b}),
+        write_system(folder / "a.json", rows_a, name="good"),
+        write_system(folder / "b.json", rows_b, **{"name": "bad", **of_b}),
     )
 
 

@@ -147,7 +147,10 @@ def join(parts: Sequence[FloatArray], pauses: Iterator[int]) -> tuple[FloatArray
 
 
 def write_opus(path: Path, samples: FloatArray) -> None:
-    """Write mono Ogg/Opus. The same samples give the same bytes: the stream's serial is fixed."""
+    """Write mono Ogg/Opus. The same samples give the same bytes: the stream's serial is fixed.
+
+    `samples` last more than a second: libsndfile misreads shorter files of this encoder.
+    """
     exact = {"fflags": "+bitexact", "serial_offset": "1"}
     with av.open(str(path), "w", format="ogg", container_options=exact) as container:
         stream = container.add_stream("libopus", rate=SAMPLE_RATE, options={"flags": "+bitexact"})
@@ -207,7 +210,7 @@ def word_salad(script: Script, vocabulary: Sequence[str]) -> Iterator[tuple[int,
         old = words[turn][word]
         new = dice.choice([entry for entry in vocabulary if entry != bare(old)])
         new = new.capitalize() if old[0].isupper() else new
-        words[turn][word] = re.sub(r"[\w']+", lambda _, new=new: new, old)
+        words[turn][word] = re.sub(r"[\w']+", new, old)
     for turn, line in enumerate(words):
         yield turn, script.voice(turn), " ".join(line)
 

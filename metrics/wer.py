@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
+import jiwer
 from rapidfuzz.distance import Levenshtein
 
 from mmdia_eval.api import Counts, Metric, Settings
 from mmdia_eval.registry import metric
 from mmdia_eval.text import Normalizer, normalizer
 from mmdia_eval.types import Artifacts, Dialogue, Transcript
+
+SPLIT = jiwer.Compose([jiwer.ReduceToListOfListOfWords()])
+"""Words as whitespace separates them; every other normalisation is done before."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,11 @@ def word_ids(texts: Iterable[str]) -> list[list[int]]:
 
 
 def id_errors(reference: Sequence[int], hypothesis: Sequence[int]) -> ErrorCounts:
-    """`word_errors` of texts already turned into ids by one call of `word_ids`."""
+    """`word_errors` of texts already turned into ids by one call of `word_ids`.
+
+    The alignment is rapidfuzz's, by which jiwer counts too; this way in serves the many alignments
+    of one dialogue's texts that cpWER needs.
+    """
     edits = [edit.tag for edit in Levenshtein.editops(reference, hypothesis)]
     return ErrorCounts(
         edits.count("replace"), edits.count("delete"), edits.count("insert"), len(reference)
@@ -68,9 +76,8 @@ def id_errors(reference: Sequence[int], hypothesis: Sequence[int]) -> ErrorCount
 
 
 def word_errors(reference: str, hypothesis: str) -> ErrorCounts:
-    """Levenshtein counts between the words of two normalised texts, split on whitespace.
+    """Levenshtein counts by jiwer between the words of two normalised texts, split on whitespace.
 
-    The alignment is rapidfuzz's, which jiwer counts by too, so the three kinds agree with jiwer's.
     An empty reference is no error: the hypothesis's words are insertions, and `rate` is None.
 
     >>> word_errors("the cat sat", "the cat sat on")
@@ -78,7 +85,11 @@ def word_errors(reference: str, hypothesis: str) -> ErrorCounts:
     >>> word_errors("", "hello").rate is None
     True
     """
-    return id_errors(*word_ids((reference, hypothesis)))
+    found = jiwer.process_words(
+        reference, hypothesis, reference_transform=SPLIT, hypothesis_transform=SPLIT
+    )
+    words = found.hits + found.substitutions + found.deletions
+    return ErrorCounts(found.substitutions, found.deletions, found.insertions, words)
 
 
 def reference_text(dialogue: Dialogue, normalize: Normalizer) -> str:

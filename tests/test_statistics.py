@@ -211,7 +211,7 @@ def test_paired_test_refuses_unequal_rows() -> None:
         paired_test(made_up(3, 0), made_up(4, 0), rate)
 
 
-@settings(max_examples=20, deadline=None)  # each call of the peer takes 0.1 s
+@settings(max_examples=20)  # each call of the peer takes 0.1 s
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_agrees_with_statsmodels(p_values: list[float]) -> None:
     assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])

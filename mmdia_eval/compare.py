@@ -179,6 +179,12 @@ def _side(path: Path) -> _Side:
                 f"{'without a result' if of_metric is None else 'twice'}; score again"
             )
         of_metric[row.dialogue] = row
+    for metric in results.metrics:
+        if len(rows[metric.name]) != metric.coverage.expected:
+            raise UserError(
+                f"{path}: {metric.name} expects {metric.coverage.expected} dialogues, its rows are "
+                f"of {len(rows[metric.name])}; score again"
+            )
     return _Side(path, results, rows)
 
 

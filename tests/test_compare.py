@@ -147,6 +147,14 @@ def test_counts_must_be_the_metrics(tmp_path: Path) -> None:
         compare(*pair(tmp_path, rows, [*rows[:-1], odd]))
 
 
+def test_every_expected_dialogue_has_a_row(tmp_path: Path) -> None:
+    rows = word_rows(errors(4, 1))
+    path = tmp_path / "a.json"
+    write_results(path, make_results("a", [metric_result("wer", rows)]), rows[:-1])
+    with pytest.raises(UserError, match=r"a\.json: wer expects 30 dialogues, its rows are of 29"):
+        compare(path, path)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

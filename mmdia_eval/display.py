@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from mmdia_eval.results import Coverage, Interval, MetricResult
+from typing import Protocol
+
+from mmdia_eval.results import Coverage, Interval
 
 NO_VALUE = "-"
 
 
-def is_percent(metric: MetricResult) -> bool:
+class Measured(Protocol):
+    """Anything with a unit and a direction: a metric's result, or a comparison of two."""
+
+    @property
+    def unit(self) -> str: ...
+    @property
+    def higher_is_better(self) -> bool | None: ...
+
+
+def is_percent(metric: Measured) -> bool:
     """Whether a metric's ratio is shown times 100: rates are, a diagnostic that is best near 1 not.
 
     Files hold ratios from 0 to 1 in either case.
@@ -15,26 +26,26 @@ def is_percent(metric: MetricResult) -> bool:
     return metric.unit == "ratio" and metric.higher_is_better is not None
 
 
-def unit(metric: MetricResult) -> str:
+def unit(metric: Measured) -> str:
     """The unit in which `number` shows the metric."""
     return "%" if is_percent(metric) else metric.unit
 
 
-def arrow(metric: MetricResult) -> str:
+def arrow(metric: Measured) -> str:
     """An arrow to where better is; nothing for a diagnostic."""
     if metric.higher_is_better is None:
         return ""
     return "↑" if metric.higher_is_better else "↓"
 
 
-def number(metric: MetricResult, value: float | None, sign: str = "") -> str:
+def number(metric: Measured, value: float | None, sign: str = "") -> str:
     """A value of `metric`, or a difference of two with `sign` "+", in the unit it is shown in."""
     if value is None:
         return NO_VALUE
     return f"{100 * value:{sign}.2f}" if is_percent(metric) else f"{value:{sign}.3f}"
 
 
-def interval(metric: MetricResult, found: Interval | None, sign: str = "") -> str:
+def interval(metric: Measured, found: Interval | None, sign: str = "") -> str:
     """`[lower, upper]` in the unit that `metric` is shown in."""
     if found is None:
         return NO_VALUE

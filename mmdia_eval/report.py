@@ -17,30 +17,31 @@ from mmdia_eval import display
 from mmdia_eval.results import MetricResult, Results, Row
 from mmdia_eval.submission import printable
 
+NOT_COMPARABLE = "These scores are not comparable with a paper's; they are not ranked."
 WORD_ERRORS = ("insertions", "deletions", "substitutions")
 
 
 def print_results(results: Results, rows: Sequence[Row], console: Console | None = None) -> None:
     """One system's results; the last line is the cpWER in Kaldi's manner, where it was scored."""
     console = console or plain_console()
-    _print_lines(console, header_lines(results))
+    print_lines(console, header_lines(results))
     console.print()
     console.print(_metrics_table(results.metrics, console))
     console.print()
     _print_figures(console, results.metrics)
-    _print_lines(console, [f"warning: {warning}" for warning in results.warnings], "yellow")
-    _print_lines(console, summary_lines(results, rows))
+    print_lines(console, [f"warning: {warning}" for warning in results.warnings], "yellow")
+    print_lines(console, summary_lines(results, rows))
 
 
 def print_systems(scored: Sequence[Results], console: Console | None = None) -> None:
     """Several systems' values side by side, one column a metric; all of one split and protocol."""
     console = console or plain_console()
-    table = _table()
+    table = plain_table()
     table.add_column("system", overflow="fold")
     columns = {metric.name: metric for results in scored for metric in results.metrics}
     for metric in columns.values():
         title = printable(metric.name).replace("_", "\n")
-        heading = f"{title}\n{printable(display.unit(metric))} {_arrow(metric, console)}"
+        heading = f"{title}\n{unit_and_arrow(metric, console)}"
         table.add_column(heading, justify="right", vertical="bottom", overflow="fold")
     for results in scored:
         found = {metric.name: metric for metric in results.metrics}
@@ -50,12 +51,31 @@ def print_systems(scored: Sequence[Results], console: Console | None = None) -> 
         ]
         table.add_row(Text(printable(results.system.name)), *cells)
     console.print(table)
-    _print_lines(console, [line for results in scored for line in _gaps(results)])
+    print_lines(console, [line for results in scored for line in _gaps(results)])
 
 
 def plain_console() -> Console:
     """A console on standard output that takes no text for markup and guesses at no highlights."""
     return Console(markup=False, highlight=False, emoji=False)
+
+
+def plain_table() -> Table:
+    """A table without lines, narrow enough for eight metrics in 80 columns."""
+    return Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+
+
+def print_lines(console: Console, lines: Sequence[str] | Iterator[str], style: str = "") -> None:
+    """Print each line whole, for the terminal to wrap, with escapes for what is not printable."""
+    for line in lines:
+        console.print(Text(printable(line)), style=style, soft_wrap=True)
+
+
+def unit_and_arrow(metric: display.Measured, console: Console) -> str:
+    """The unit a metric is shown in, and an arrow to where better is."""
+    arrow = display.arrow(metric)
+    if console.options.ascii_only:
+        arrow = {"↑": "^", "↓": "v"}.get(arrow, "")
+    return f"{printable(display.unit(metric))} {arrow}"
 
 
 def header_lines(results: Results) -> list[str]:
@@ -68,7 +88,7 @@ def header_lines(results: Results) -> list[str]:
         f"protocol {results.protocol.name} {results.protocol.version}, {results.verification}",
     ]
     if not results.protocol.comparable:
-        lines.append("These scores are not comparable with a paper's; they are not ranked.")
+        lines.append(NOT_COMPARABLE)
     if results.status == "provisional":
         lines.append("PROVISIONAL: dialogues failed; run the same command again to try just those.")
     return lines
@@ -92,18 +112,9 @@ def summary_lines(results: Results, rows: Sequence[Row]) -> Iterator[str]:
         )
 
 
-def _arrow(metric: MetricResult, console: Console) -> str:
-    arrow = display.arrow(metric)
-    return {"↑": "^", "↓": "v"}.get(arrow, "") if console.options.ascii_only else arrow
-
-
-def _table() -> Table:
-    return Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-
-
 def _metrics_table(metrics: Sequence[MetricResult], console: Console) -> Table:
     """One row a metric; an outcome that no dialogue had gets no column."""
-    table = _table()
+    table = plain_table()
     levels = sorted({metric.interval.level for metric in metrics if metric.interval})
     table.add_column("metric", overflow="fold")
     table.add_column("value", justify="right", style="bold", no_wrap=True)
@@ -122,7 +133,7 @@ def _metrics_table(metrics: Sequence[MetricResult], console: Console) -> Table:
         table.add_row(
             Text(printable(metric.name)),
             display.number(metric, metric.value),
-            Text(f"{printable(display.unit(metric))} {_arrow(metric, console)}"),
+            Text(unit_and_arrow(metric, console)),
             Text(display.interval(metric, metric.interval)),
             f"{metric.coverage.scored}/{metric.coverage.expected}",
             *(str(getattr(metric.coverage, name)) for name in others),
@@ -149,8 +160,3 @@ def _gaps(results: Results) -> Iterator[str]:
     partial = dict.fromkeys(display.coverage(c) for c in coverages if c.missing or c.failed)
     if partial:
         yield f"{results.system.name}: {'; '.join(partial)}"
-
-
-def _print_lines(console: Console, lines: Sequence[str] | Iterator[str], style: str = "") -> None:
-    for line in lines:
-        console.print(Text(printable(line)), style=style, soft_wrap=True)

@@ -153,7 +153,7 @@ class SystemRecord(Record):
     date: str | None = None
     url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
     open_weights: bool | None = None
-    training_data_overlap: bool | None = None
+    training_data_overlap: Literal["none", "declared", "unknown"] | None = None
 
 
 class ProtocolRecord(Record):

@@ -6,6 +6,7 @@ dialogue go together. One seed draws the same dialogues for every metric and eve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -69,6 +70,21 @@ def resample_weights(n: int, resamples: int = RESAMPLES, seed: int = SEED) -> Fl
     weights = times.reshape(resamples, n).astype(np.float64)
     weights.flags.writeable = False
     return weights
+
+
+def corpus_value(counts: Sequence[Counts], reduce: Reduce) -> float | None:
+    """`reduce` of the summed counts; None where they define no finite value.
+
+    >>> corpus_value([{"errors": 1, "words": 4}, {"errors": 2, "words": 2}],
+    ...              lambda total: total["errors"] / total["words"])
+    0.5
+    """
+    if not counts:
+        return None
+    total = {f: np.float64(math.fsum(row[f] for row in counts)) for f in counts[0]}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = float(reduce(total))
+    return value if math.isfinite(value) else None
 
 
 def bootstrap_interval(

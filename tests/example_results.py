@@ -33,12 +33,7 @@ def word_rows(errors: Mapping[str, int], label: str = "wer", words: int = WORDS)
             dialogue=dialogue,
             metric=label,
             status="scored",
-            counts={
-                "substitutions": float(count - 2 * count // 3),
-                "deletions": float(2 * count // 3),
-                "insertions": 0.0,
-                "words": float(words),
-            },
+            counts=word_counts(label, count - 2 * count // 3, 2 * count // 3, words),
             value=count / words,
         )
         for dialogue, count in errors.items()
@@ -46,15 +41,16 @@ def word_rows(errors: Mapping[str, int], label: str = "wer", words: int = WORDS)
 
 
 def missing_row(dialogue: str, label: str = "wer") -> Row:
-    counts = {"substitutions": 0.0, "deletions": 40.0, "insertions": 0.0, "words": 40.0}
+    counts = word_counts(label, 0, WORDS, WORDS)
     return Row(
-        dialogue=dialogue,
-        metric=label,
-        status="missing",
-        counts=counts,
-        value=1.0,
-        reason="no file",
+        dialogue=dialogue, metric=label, status="missing", counts=counts, value=1.0, reason="none"
     )
+
+
+def word_counts(label: str, substitutions: int, deletions: int, words: int) -> dict[str, float]:
+    """Counts with every field of the metric; those that are no word errors are 0."""
+    given = {"substitutions": substitutions, "deletions": deletions, "words": words}
+    return {field: float(given.get(field, 0)) for field in metrics.get(label).fields}
 
 
 def empty_row(dialogue: str, status: Any, label: str = "wer") -> Row:
@@ -97,9 +93,7 @@ def interval(lower: float, upper: float) -> Interval:
     return Interval(lower=lower, upper=upper, method="percentile bootstrap", resamples=2000, seed=1)
 
 
-def make_results(
-    system: str = "a", metrics: Sequence[MetricResult] = (), **changes: Any
-) -> Results:
+def make_results(name: str = "a", metrics: Sequence[MetricResult] = (), **changes: Any) -> Results:
     fields: dict[str, Any] = {
         "status": "provisional" if any(m.coverage.failed for m in metrics) else "complete",
         "verification": "self-reported",
@@ -110,7 +104,7 @@ def make_results(
         "benchmark": BenchmarkRecord(
             name="mini", version="1", sha256=SHA, split_sha256=SHA, dialogues=8
         ),
-        "system": SystemRecord(name=system),
+        "system": SystemRecord(name=name),
         "metrics": list(metrics),
         "provenance": Provenance(
             mmdia_eval_version="0.1.0",

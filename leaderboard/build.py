@@ -1,0 +1,249 @@
+"""The static page: one HTML file without a server, a CDN or a clock, and its data as JSON.
+
+Values share a column only when task, split, style, protocol and metric version are the same.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from mmdia_eval import display
+from mmdia_eval.errors import UserError
+from mmdia_eval.files import write_atomic
+from mmdia_eval.results import (
+    BenchmarkRecord,
+    MetricResult,
+    ProtocolRecord,
+    Results,
+    canonical_json,
+    read_results,
+)
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One version of one metric. `signatures` says how, and for which systems where they differ."""
+
+    metric: MetricResult
+    signatures: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value as shown, with its number to sort by, None where there is none."""
+
+    value: str
+    number: float | None = None
+    interval: str | None = None
+    gap: str | None = None
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A system's cells, in the order of the columns."""
+
+    results: Results
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Board:
+    """What may stand in one table."""
+
+    title: str
+    protocol: ProtocolRecord
+    benchmark: BenchmarkRecord
+    columns: tuple[Column, ...]
+    rows: tuple[TableRow, ...]
+
+
+def build_leaderboard(results: Sequence[Path], out: Path) -> Path:
+    """Write `index.html` and `leaderboard.json` into `out` and return the page's path.
+
+    `results` are results files, or folders in which every .json file is one. The same files give
+    the same bytes, in whatever order.
+
+    Raises:
+        UserError: no results, a file that is none, a system twice in one table, or no Jinja2.
+    """
+    if find_spec("jinja2") is None:
+        raise UserError("the page needs Jinja2: pip install 'mmdia-eval[board]'")
+    boards = _boards(_read(results))
+    page = out / "index.html"
+    write_atomic(out / "leaderboard.json", canonical_json(_data(boards)))
+    write_atomic(page, _render(boards).encode())
+    return page
+
+
+def _read(paths: Sequence[Path]) -> dict[Path, Results]:
+    files: list[Path] = []
+    for path in paths:
+        files += sorted(path.rglob("*.json")) if path.is_dir() else [path]
+    if not files:
+        named = ", ".join(str(path) for path in paths) or "nothing"
+        raise UserError(f"no results files in {named}; score a system first")
+    return {file: read_results(file) for file in files}
+
+
+def _boards(found: dict[Path, Results]) -> list[Board]:
+    groups: dict[tuple[object, ...], dict[tuple[str, str], tuple[Path, Results]]] = {}
+    for path, results in found.items():
+        group = groups.setdefault(_group(results), {})
+        owner = (results.system.name, results.system.organization or "")
+        if owner in group:
+            raise UserError(
+                f"{group[owner][0]} and {path} both hold {results.system.name} under the same "
+                "task, split and protocol; leave one"
+            )
+        group[owner] = (path, results)
+    return [
+        _board(sorted((results for _, results in group.values()), key=_place))
+        for _, group in sorted(groups.items(), key=lambda item: item[0])
+    ]
+
+
+def _group(results: Results) -> tuple[object, ...]:
+    """What results must share to stand in one table; comparable ones come first."""
+    return (
+        not results.protocol.comparable,
+        results.task,
+        results.split,
+        results.style or "",
+        results.protocol.name,
+        results.protocol.version,
+        results.protocol.sha256,
+        results.benchmark.split_sha256,
+    )
+
+
+def _place(results: Results) -> tuple[object, ...]:
+    """Comparable systems start in the order of their first metric, others by name."""
+    name = (results.system.name, results.system.organization or "")
+    if not results.protocol.comparable or not results.metrics:
+        return name
+    first = results.metrics[0]
+    value = math.inf if first.value is None else first.value * (-1 if first.higher_is_better else 1)
+    return (results.status == "provisional", value, *name)
+
+
+def _board(group: Sequence[Results]) -> Board:
+    first = group[0]
+    by_column: dict[tuple[str, str, str], dict[int, MetricResult]] = {}
+    for index, results in enumerate(group):
+        for metric in results.metrics:
+            key = (metric.name, metric.metric, metric.version)
+            by_column.setdefault(key, {})[index] = metric
+    best = [_best(group, column) for column in by_column.values()]
+    rows = tuple(
+        TableRow(
+            results,
+            tuple(
+                _cell(column.get(index), best_value)
+                for column, best_value in zip(by_column.values(), best, strict=True)
+            ),
+        )
+        for index, results in enumerate(group)
+    )
+    style = f", style as {first.style}" if first.style else ""
+    return Board(
+        title=f"Task {first.task}, {first.split} split{style}",
+        protocol=first.protocol,
+        benchmark=first.benchmark,
+        columns=tuple(_column(group, column) for column in by_column.values()),
+        rows=rows,
+    )
+
+
+def _column(group: Sequence[Results], column: dict[int, MetricResult]) -> Column:
+    systems: dict[str, list[str]] = {}
+    for index, metric in column.items():
+        systems.setdefault(metric.signature, []).append(group[index].system.name)
+    alone = len(systems) == 1
+    signatures = tuple((text, () if alone else tuple(names)) for text, names in systems.items())
+    return Column(next(iter(column.values())), signatures)
+
+
+def _best(group: Sequence[Results], column: dict[int, MetricResult]) -> str | None:
+    """The best value as shown, so that ties in what is shown are ties; provisional ones are out."""
+    metric = next(iter(column.values()))
+    values = [
+        other.value
+        for index, other in column.items()
+        if other.value is not None and group[index].status == "complete"
+    ]
+    if len(values) < 2 or metric.higher_is_better is None:
+        return None
+    return display.number(metric, max(values) if metric.higher_is_better else min(values))
+
+
+def _cell(metric: MetricResult | None, best: str | None) -> Cell:
+    if metric is None:
+        return Cell(display.NO_VALUE)
+    value = display.number(metric, metric.value)
+    coverage = metric.coverage
+    applicable = coverage.expected - coverage.not_applicable
+    return Cell(
+        value=value,
+        number=metric.value,
+        interval=display.interval(metric, metric.interval) if metric.interval else None,
+        gap=f"{coverage.scored}/{applicable} scored" if coverage.scored < applicable else None,
+        best=value == best and not coverage.failed,
+    )
+
+
+def _data(boards: Sequence[Board]) -> dict[str, object]:
+    """The page's data, in the words of the results files."""
+    fields = {"system", "status", "verification", "metrics", "rows_sha256", "warnings"}
+    return {
+        "schema_version": "1.0",
+        "tables": [
+            {
+                **board.rows[0].results.model_dump(
+                    mode="json", include={"task", "split", "style", "protocol", "benchmark"}
+                ),
+                "results": [
+                    row.results.model_dump(mode="json", include=fields) for row in board.rows
+                ],
+            }
+            for board in boards
+        ],
+    }
+
+
+def _render(boards: Sequence[Board]) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
+    from markupsafe import Markup  # noqa: PLC0415
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    style, script = ((TEMPLATES / name).read_text("utf-8") for name in ("page.css", "sort.js"))
+    return environment.get_template("index.html.j2").render(
+        boards=boards,
+        display=display,
+        # Our own files, not data: they go in as they are, and the page's policy allows just them.
+        style=Markup(style),  # noqa: S704
+        script=Markup(script),  # noqa: S704
+        style_hash=_csp_hash(style),
+        script_hash=_csp_hash(script),
+        newest=max(row.results.provenance.created for board in boards for row in board.rows),
+    )
+
+
+def _csp_hash(text: str) -> str:
+    """The source expression that allows exactly this inline text (CSP level 3, section 2.3.1)."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
+import soxr
 from numpy.typing import NDArray
 
 from mmdia_eval.media import Limits, decode, read_duration
@@ -30,12 +31,12 @@ def write(path: Path, samples: Signal, rate: int = SAMPLE_RATE, **options: str) 
     return path
 
 
-def encode(path: Path, codec: str, rate: int = 44_100) -> Path:
-    """A second of stereo tone in a container that libsndfile does not read."""
+def encode(path: Path, codec: str, layout: str, samples: Signal, rate: int) -> Path:
+    """Samples of shape (n, channels) as PyAV's encoder writes them."""
     with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream(codec, rate=rate, layout="stereo")
+        stream: Any = container.add_stream(codec, rate=rate, layout=layout)
         frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(tone(1.0, rate, 2).T), format="fltp", layout="stereo"
+            np.ascontiguousarray(samples.T), format="fltp", layout=layout
         )
         frame.sample_rate = rate
         for packet in [*stream.encode(frame), *stream.encode(None)]:
@@ -70,21 +71,21 @@ def test_formats_rates_and_channels_give_the_same_sound(
     assert np.sqrt(np.mean(audio.samples[inner] ** 2)) == pytest.approx(0.3 / np.sqrt(2), rel=0.05)
 
 
-@pytest.mark.parametrize("subtype", ["OPUS", "VORBIS"])
-def test_lossy_sound_is_not_shifted(tmp_path: Path, subtype: str) -> None:
-    """Times in a manifest must mean the same in every format."""
+def test_opus_is_not_shifted(tmp_path: Path) -> None:
+    """Times in a manifest must mean the same in every format; libopus begins with a pre-skip."""
     rng = np.random.default_rng(0)
-    noise = (rng.standard_normal(32_000) * np.hanning(32_000) * 0.1).astype(np.float32)
-    _, audio = decode(write(tmp_path / "a.ogg", noise, format="OGG", subtype=subtype))
+    noise = (rng.standard_normal(96_000) * 0.1).astype(np.float32)
+    path = encode(tmp_path / "a.opus", "libopus", "mono", noise[:, None], 48_000)
+    _, audio = decode(path)
     assert audio is not None
-    middle = noise[12_000:20_000]
+    middle = soxr.resample(noise, 48_000, SAMPLE_RATE)[12_000:20_000]
     lags = np.correlate(audio.samples[11_800:20_200], middle, "valid")
     assert np.argmax(lags) - 200 == pytest.approx(0, abs=1)
 
 
 @pytest.mark.parametrize(("name", "codec"), [("a.m4a", "aac"), ("a.mp3", "libmp3lame")])
 def test_compressed_containers_go_through_pyav(tmp_path: Path, name: str, codec: str) -> None:
-    info, audio = decode(encode(tmp_path / name, codec))
+    info, audio = decode(encode(tmp_path / name, codec, "stereo", tone(1.0, 44_100, 2), 44_100))
     assert info.problem is None
     assert audio is not None
     assert (info.sample_rate, info.channels) == (44_100, 2)

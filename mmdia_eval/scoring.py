@@ -10,10 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from mmdia_eval import __version__
-from mmdia_eval.api import Counts, Metric
 from mmdia_eval.benchmark import Benchmark, load_benchmark, resolve_benchmark
 from mmdia_eval.errors import UserError
 from mmdia_eval.media import CLIPPED_ABOVE
@@ -34,7 +31,7 @@ from mmdia_eval.results import (
     write_results,
 )
 from mmdia_eval.run import Outcome, RunResult, run
-from mmdia_eval.statistics import bootstrap_interval
+from mmdia_eval.statistics import bootstrap_interval, corpus_value
 from mmdia_eval.store import Store, default_root, digest
 from mmdia_eval.submission import Submission, load_submission
 from mmdia_eval.types import SPLITS, TASKS, Split, Task
@@ -147,7 +144,7 @@ def _with_existing(
 def assemble(request: Request, found: RunResult) -> tuple[Results, list[Row]]:
     """Reduce the outcomes to values with intervals, and say where every dialogue went."""
     by_metric: dict[str, list[Outcome]] = {job.name: [] for job in request.plan.metrics}
-    for outcome in found.outcomes:
+    for outcome in sorted(found.outcomes, key=lambda outcome: outcome.dialogue):
         by_metric[outcome.metric].append(outcome)
     metrics = [_metric_result(request, job, by_metric[job.name]) for job in request.plan.metrics]
     rows = [_row(job, outcome) for job in request.plan.metrics for outcome in by_metric[job.name]]
@@ -195,7 +192,7 @@ def _metric_result(request: Request, job: MetricJob, outcomes: Sequence[Outcome]
     metric = job.metric
     statuses = Counter(outcome.status for outcome in outcomes)
     counting = [o.counts for o in outcomes if o.status in ("scored", "missing")]
-    value = _value(metric, counting)
+    value = corpus_value(counting, metric.reduce)
     # Rows that do not count stay as zeros: every metric resamples the same dialogues.
     zeros = dict.fromkeys(metric.fields, 0.0)
     found = bootstrap_interval([outcome.counts or zeros for outcome in outcomes], metric.reduce)
@@ -221,16 +218,6 @@ def _metric_result(request: Request, job: MetricJob, outcomes: Sequence[Outcome]
     )
 
 
-def _value(metric: Metric, counting: Sequence[Counts]) -> float | None:
-    """The value of the summed counts; None where they define none."""
-    if not counting:
-        return None
-    total = {f: np.float64(math.fsum(counts[f] for counts in counting)) for f in metric.fields}
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = float(metric.reduce(total))
-    return value if math.isfinite(value) else None
-
-
 def _row(job: MetricJob, outcome: Outcome) -> Row:
     counting = [outcome.counts] if outcome.status in ("scored", "missing") else []
     return Row(
@@ -238,7 +225,7 @@ def _row(job: MetricJob, outcome: Outcome) -> Row:
         metric=outcome.metric,
         status=outcome.status,
         counts=dict(outcome.counts),
-        value=_value(job.metric, counting),
+        value=corpus_value(counting, job.metric.reduce),
         reason=outcome.reason,
     )
 

@@ -46,7 +46,7 @@ def movie(folder: Path, name: str, *clips: Any) -> Path:
 
 def wav(path: Path, seconds: float = 0.5) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.zeros(int(seconds * 16_000), np.float32), 16_000)
+    soundfile.write(path, np.sin(np.arange(seconds * 16_000, dtype=np.float32)), 16_000)
 
 
 def imported(source: Path, out: Path) -> tuple[ImportReport, dict[str, Dialogue]]:

@@ -19,7 +19,7 @@ from mmdia_eval.importers.transcripts import read_transcripts
 from mmdia_eval.manifest import from_dialogue
 from mmdia_eval.media import read_duration
 from mmdia_eval.submission import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS
-from mmdia_eval.types import SPLITS, Dialogue, Split
+from mmdia_eval.types import SPLITS, Dialogue
 
 FLAT_NAME = "mm-dia.jsonl"
 TRANSCRIPTS_NAME = "_gt_trans.tsv"
@@ -68,8 +68,7 @@ def import_benchmark(
     out = Path(out).absolute()
     if (out / MANIFEST).exists():
         raise UserError(f"{out} already holds a benchmark; choose another folder, or remove it")
-    chosen = next((known for known in SPLITS if known == split), None)
-    if chosen is None:
+    if split not in SPLITS:
         raise UserError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
     found = detect(Path(source))
     audio = _folders(AUDIO_EXTENSIONS, audio_root, found.base, "audio")
@@ -80,7 +79,7 @@ def import_benchmark(
     if not drafts:
         raise UserError(_nothing(found, tally))
     reports: tuple[SplitReport, ...] = ()
-    assigned: dict[Split, list[str]] = {chosen: list(drafts)}
+    assigned: dict[str, list[str]] = {split: list(drafts)}
     if lists is not None:
         assigned, reports = assign(lists, drafts, tally.dropped_ids)
         if not assigned:

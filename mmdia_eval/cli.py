@@ -104,6 +104,7 @@ def score(
     except KeyboardInterrupt:
         typer.echo("stopped; what was done is kept: give the same command to go on", err=True)
         raise typer.Exit(STOPPED) from None
+    typer.echo(f"written to {path}\n")
     report.print_results(results, rows)
     if results.status == "provisional":
         raise typer.Exit(PROVISIONAL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-ALL = ("startup", "statistics", "wer", "cpwer", "rescore", "score")
+ALL = ("startup", "intervals", "wer", "cpwer", "rescore", "score")
 
 
 def main() -> None:

@@ -6,13 +6,13 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from mmdia_eval import __version__
 from mmdia_eval.benchmark import Benchmark, load_benchmark, resolve_benchmark
-from mmdia_eval.errors import UserError
+from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.media import CLIPPED_ABOVE
 from mmdia_eval.plan import MetricJob, Plan, make_plan
 from mmdia_eval.progress import Reporter
@@ -34,7 +34,7 @@ from mmdia_eval.run import Outcome, RunResult, run
 from mmdia_eval.statistics import bootstrap_interval, corpus_value
 from mmdia_eval.store import Store, default_root, digest
 from mmdia_eval.submission import Submission, load_submission
-from mmdia_eval.types import SPLITS, TASKS, Split, Task
+from mmdia_eval.types import SPLITS, TASKS, Sample, Split, Task
 from mmdia_eval.workers import default_jobs
 
 Style = Literal["description", "triplet"]
@@ -113,9 +113,20 @@ def prepare(
     loaded = load_benchmark(resolve_benchmark(benchmark))
     chosen = load_protocol(protocol)
     dialogues = loaded.split(split)
-    submission = load_submission(Path(outputs), dialogues, checked)
     names = _with_existing(metrics, chosen, loaded.split_sha256(split), out)
-    plan = make_plan(chosen, checked, submission.samples, loaded.scripts, names)
+    problems: list[str] = []
+    try:
+        unanswered = [Sample(dialogue, None) for dialogue in dialogues]
+        plan = make_plan(chosen, checked, unanswered, loaded.scripts, names)
+    except ProblemsError as error:
+        problems += error.problems
+    try:
+        submission = load_submission(Path(outputs), dialogues, checked)
+    except UserError as error:
+        problems.append(str(error))
+    if problems:
+        raise ProblemsError(problems)
+    plan = replace(plan, samples=submission.samples)
     return Request(submission, loaded, chosen, plan, _split(split), style)
 
 

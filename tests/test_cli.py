@@ -118,7 +118,10 @@ def test_bad_usage_says_what_is_known(
 def test_all_problems_are_told_together(invoke: Invoke, outputs: Path) -> None:
     ended = invoke("score", outputs, "--task", "3", "--metric", "a", "--metric", "b")
     assert ended.code == 2
-    assert len([line for line in ended.err.splitlines() if line.startswith("error: ")]) == 3
+    errors = [line for line in ended.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 4
+    for told in ("task 3", "metric 'a'", "metric 'b'", ".mp4"):
+        assert any(told in error for error in errors)
 
 
 @pytest.mark.parametrize("kind", ["empty", "file", "absent", "strangers"])

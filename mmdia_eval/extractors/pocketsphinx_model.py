@@ -77,8 +77,8 @@ def new_decoder(**options: Any) -> Decoder:
 def decode(decoder: Decoder, samples: FloatArray, offset: float) -> tuple[Word, ...]:
     """The words found in one utterance, in order; empty where the search found nothing.
 
-    `samples` are mono at 16 kHz; `offset`, in seconds, is where they start in the file, and the
-    words' times count from the start of the file. Fillers (silence, noise) are left out; of
+    `samples` are mono at 16 kHz, one at least; `offset`, in seconds, is where they start in the
+    file: the words' times count from the file's start. Fillers (silence, noise) are left out; of
     alternative pronunciations such as "read(2)" only the word is kept.
     """
     decoder.reinit_feat()  # else the result depends on what was decoded before
@@ -107,11 +107,12 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_ANY_LENGTH = 6
+_LONGEST_QUANTITY = 6
+"""Digits without a comma that are still one quantity, not a telephone number."""
 
 
 def spoken_words(text: str) -> list[str]:
-    """The words that a reader of `text` says: lower case, marks out, numbers spelled, hyphens split.
+    """What a reader of `text` says: lower case, marks out, numbers spelled, hyphens split.
 
     >>> spoken_words("<sigh> The Rent Act of 1968? That's twenty-one (laughs) cafés.")
     ['the', 'rent', 'act', 'of', 'nineteen', 'sixty', 'eight', "that's", 'twenty', 'one', 'cafes']
@@ -124,7 +125,7 @@ def spoken_words(text: str) -> list[str]:
     words: list[str] = []
     for token in _TOKEN.finditer(text):
         if token["number"]:
-            words += _spelled(token["number"].replace(",", ""), token["suffix"])
+            words += _spelled(token["number"], token["suffix"])
         else:
             words.append(token[0])
     return words
@@ -134,14 +135,16 @@ def _spelled(number: str, suffix: str | None) -> list[str]:
     """A number as read aloud: years in pairs, codes digit by digit, the rest as a quantity."""
     from num2words import num2words  # noqa: PLC0415
 
-    if number[0] == "0" and number.isdigit() or len(number) > _ANY_LENGTH and "." not in number:
-        spelled = " ".join(num2words(int(digit)) for digit in number)
-    elif "." in number:
-        spelled = num2words(number)
-    elif suffix in ("st", "nd", "rd", "th"):
-        spelled = num2words(int(number), to="ordinal")
+    plain = number.isdigit()
+    quantity = number.replace(",", "")
+    if plain and (number[0] == "0" or len(number) > _LONGEST_QUANTITY):
+        spelled = " ".join(num2words(digit) for digit in number)
+    elif suffix in {"st", "nd", "rd", "th"} and plain:
+        spelled = num2words(number, to="ordinal")
+    elif plain and 1100 <= int(number) <= 2099:
+        spelled = num2words(number, to="year")
     else:
-        spelled = num2words(int(number), to="year" if 1100 <= int(number) <= 2099 else "cardinal")
+        spelled = num2words(quantity)
     if suffix == "s":
         spelled = spelled[:-1] + "ies" if spelled.endswith("y") else spelled + "s"
     return re.findall(r"[a-z]+", spelled)

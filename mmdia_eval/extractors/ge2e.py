@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 from mmdia_eval.api import Requirement, Weights
 from mmdia_eval.errors import UserError
 from mmdia_eval.extractors.mel import mel_spectrogram
+from mmdia_eval.extractors.vad import VadParameters, frames_with_speech
 from mmdia_eval.types import SAMPLE_RATE, FloatArray
 
 REQUIREMENT = Requirement("resemblyzer", "pip install --no-deps resemblyzer==0.1.4")
@@ -37,6 +39,9 @@ WINDOW_FRAMES = 160
 LEVEL = -30.0
 """dBFS RMS to which quieter sound is raised; louder sound is left as it is."""
 
+_PARTIAL_STEP = 77
+_MIN_COVERAGE = 0.75
+_TRIM = VadParameters(mode=3, frame=0.03)
 _CHUNK = 64
 # Where the float32 tensors lie in the pinned file, in bytes. The LSTM's are one storage: input and
 # hidden weights of each layer, then input and hidden biases of each layer.
@@ -61,20 +66,23 @@ class Encoder:
     weight: FloatArray
     bias: FloatArray
 
-    def __call__(self, mels: FloatArray) -> FloatArray:
-        """Unit-length, non-negative embeddings (n, 256) of mel windows (n, frames, 40).
+    def __call__(self, windows: Sequence[FloatArray]) -> FloatArray:
+        """Unit-length, non-negative embeddings (n, 256) of mel windows (frames, 40) of any length.
 
-        Windows go through in chunks of a fixed size, so that a file's embeddings do not depend on
-        what else is being embedded.
+        Windows go through in chunks of a fixed size, so memory stays below 100 MB.
         """
-        chunks = [self._embed(mels[i : i + _CHUNK]) for i in range(0, len(mels), _CHUNK)]
+        chunks = [self._embed(windows[i : i + _CHUNK]) for i in range(0, len(windows), _CHUNK)]
         return np.concatenate([np.empty((0, UNITS), np.float32), *chunks])
 
-    def _embed(self, mels: FloatArray) -> FloatArray:
-        steps = np.ascontiguousarray(mels.swapaxes(0, 1))
+    def _embed(self, windows: Sequence[FloatArray]) -> FloatArray:
+        lengths = np.array([len(window) for window in windows])
+        steps = np.zeros((lengths.max(), len(windows), BANDS), np.float32)
+        for i, window in enumerate(windows):
+            steps[: len(window), i] = window
         for layer in self.layers:
             steps = _run_layer(layer, steps)
-        return unit(np.maximum(0.0, steps[-1] @ self.weight + self.bias))
+        last = steps[lengths - 1, np.arange(len(windows))]
+        return unit(np.maximum(0.0, last @ self.weight + self.bias))
 
 
 def unit(vectors: FloatArray) -> FloatArray:
@@ -146,3 +154,45 @@ def _weights_path() -> Path:
     if spec is None or spec.origin is None:
         raise UserError(f"the GE2E speaker encoder is not installed; run: {REQUIREMENT.install}")
     return Path(spec.origin).with_name("pretrained.pt")
+
+
+def trim_silence(samples: FloatArray) -> FloatArray:
+    """The voiced part of `samples`, raised to `LEVEL`, without silences beyond about 0.2 s.
+
+    As resemblyzer's `preprocess_wav`: WebRTC's detector in mode 3 on 30 ms frames; a frame stays
+    when most of the 8 around it are voiced, or when one within 3 frames of it stays so.
+    """
+    level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if len(samples) else 0.0
+    if level == 0.0:
+        return samples[:0]
+    loud = samples * np.float32(max(1.0, 10 ** (LEVEL / 20) / level))
+    voiced = frames_with_speech(loud, _TRIM)
+    voted = np.convolve(voiced, np.ones(8))[4 : 4 + len(voiced)] > 4
+    kept = np.convolve(voted, np.ones(7))[3 : 3 + len(voiced)] > 0
+    mask = np.repeat(kept, round(_TRIM.frame * SAMPLE_RATE))
+    return loud[: len(mask)][mask]
+
+
+def embed_utterances(encoder: Encoder, utterances: Sequence[FloatArray]) -> FloatArray:
+    """One unit-length vector (n, 256) for each trimmed, non-empty utterance.
+
+    As resemblyzer's `embed_utterance`: windows of 1.6 s every 0.77 s, the last kept when at least
+    three quarters of it are sound, zeros beyond the end, and the mean of their embeddings.
+    """
+    windows = [_partial_windows(samples) for samples in utterances]
+    partials = encoder(np.concatenate([np.empty((0, WINDOW_FRAMES, BANDS), np.float32), *windows]))
+    ends = np.cumsum([len(group) for group in windows])[:-1]
+    means = [group.mean(axis=0) for group in np.split(partials, ends)]
+    return unit(np.stack(means))
+
+
+def _partial_windows(samples: FloatArray) -> FloatArray:
+    """Mel windows (n, 160, 40) of one utterance."""
+    frames = math.ceil((len(samples) + 1) / HOP)
+    starts = list(range(0, max(1, frames - WINDOW_FRAMES + _PARTIAL_STEP + 1), _PARTIAL_STEP))
+    covered = (len(samples) / HOP - starts[-1]) / WINDOW_FRAMES
+    if len(starts) > 1 and covered < _MIN_COVERAGE:
+        starts.pop()
+    missing = (starts[-1] + WINDOW_FRAMES) * HOP - len(samples)
+    mel = mel_spectrogram(np.pad(samples, (0, max(0, missing))), MEL_WINDOW, HOP, BANDS)
+    return np.stack([mel[start : start + WINDOW_FRAMES] for start in starts])

@@ -57,7 +57,7 @@ def speech_segments(audio: Audio, parameters: VadParameters = DEFAULT) -> tuple[
     """
     if audio.sample_rate != SAMPLE_RATE:
         raise ValueError(f"VAD wants {SAMPLE_RATE} Hz, got {audio.sample_rate} Hz")
-    mask = _majority(_frames_with_speech(audio.samples, parameters), parameters.vote)
+    mask = _majority(frames_with_speech(audio.samples, parameters), parameters.vote)
     runs = [Segment(a * parameters.frame, b * parameters.frame) for a, b in _runs(mask)]
     bridged = _bridge(runs, parameters.min_silence)
     kept = [run for run in bridged if run.duration >= parameters.min_speech - _ROUNDING]
@@ -72,7 +72,8 @@ def pcm16(samples: FloatArray) -> bytes:
     return (np.clip(samples, -1.0, 1.0) * 32767.0).round().astype("<i2").tobytes()
 
 
-def _frames_with_speech(samples: FloatArray, parameters: VadParameters) -> Mask:
+def frames_with_speech(samples: FloatArray, parameters: VadParameters) -> Mask:
+    """The detector's bare verdict on each whole frame of `samples` (n,) at 16 kHz."""
     from pocketsphinx import Vad  # noqa: PLC0415
 
     vad = Vad(parameters.mode, SAMPLE_RATE, parameters.frame)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -90,7 +90,7 @@ class Plan:
     def _reference_roles(self, job: MetricJob) -> set[str]:
         return self._closure(job.reference_inputs.values())
 
-    def _closure(self, roles: Iterator[str] | Sequence[str] | Any) -> set[str]:
+    def _closure(self, roles: Iterable[str]) -> set[str]:
         inputs = {stage.role: set(stage.inputs.values()) for stage in self.stages}
         found: set[str] = set()
         todo = list(roles)

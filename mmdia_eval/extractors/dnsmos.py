@@ -47,8 +47,10 @@ class DnsmosSettings(api.Settings):
     """How the file is prepared and how much of it is heard.
 
     `level` is the RMS of the speech, in dBFS, that the file is brought to: 20 dB less cost 0.33 of
-    `ovrl` on LibriSpeech. `hop` is the most seconds between two windows. `per_turn` says which
-    scores each aligned turn gets; a turn costs a window, nearly all of it for P.835.
+    `ovrl` on LibriSpeech. `hop` is the most seconds between two windows: with 3 s, `ovrl` of 21
+    dialogues is 0.02 away in the mean, 0.10 at most, from that with 1 s (their own deviation
+    is 0.21). `per_turn` says which scores each aligned turn gets: P.835 takes 0.4 s of CPU a turn,
+    P.808 alone a twentieth of it.
     """
 
     level: float = Field(default=-26.0, ge=-60.0, le=0.0)
@@ -62,9 +64,9 @@ class Dnsmos(Extractor[MosPrediction]):
 
     It hears noise and distortion, not naturalness: never rank synthesizers by it. Windows of
     9.01 s are spread evenly over the file from its first to its last sample, and their scores
-    averaged; anything shorter than a window is repeated to fill one. Each window scores as in
-    speechmos, which places them otherwise: every second, none in the last one, and by a rounding
-    slip none that starts 7 to 23 s into the file.
+    averaged; a file or turn shorter than a window is repeated to fill one. Each window scores as in
+    speechmos, which places them otherwise: one a second, of which a rounding slip drops those that
+    start 7 to 23 s into the file; and it doubles a short file, then averages the windows of that.
     """
 
     version = "1"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,15 +34,19 @@ MEL_WINDOW = SAMPLE_RATE // 40
 BANDS = 40
 UNITS = 256
 WINDOW_FRAMES = 160
-"""10 ms frames of one encoder window: the 1.6 s that the network was trained on."""
+WINDOW_SECONDS = 1.6
+"""One window of the encoder: what the network was trained on, in frames of 10 ms."""
 
-LEVEL = -30.0
-"""dBFS RMS to which quieter sound is raised; louder sound is left as it is."""
+LEVEL = -25.0
+"""dBFS RMS to which sound is brought, as the network hears linear power: the cosine of a clip with
+itself 10 dB louder is 0.82 to 0.93. (Resemblyzer raises to -30 and leaves louder sound as it is.)
+Equal error rate of real turns of 1 to 4 s at -35, -30, -25, -20: 14.4, 12.3, 10.5, 10.0 %."""
 
 _PARTIAL_STEP = 77
 _MIN_COVERAGE = 0.75
 _TRIM = VadParameters(mode=3, frame=0.03)
 _CHUNK = 64
+_TINY = 1e-12
 # Where the float32 tensors lie in the pinned file, in bytes. The LSTM's are one storage: input and
 # hidden weights of each layer, then input and hidden biases of each layer.
 _LSTM_AT = 269_883
@@ -51,7 +55,7 @@ _LINEAR_BIAS_AT = 6_699
 
 
 class Layer(NamedTuple):
-    """One LSTM layer: `x @ input + h @ hidden + bias` gives the gates input, forget, cell, output."""
+    """One LSTM layer; its gates are `x @ input + h @ hidden + bias`: enter, forget, new, leave."""
 
     input: FloatArray
     hidden: FloatArray
@@ -106,7 +110,8 @@ def _run_layer(layer: Layer, steps: FloatArray) -> FloatArray:
 
 
 def _sigmoid(x: FloatArray) -> FloatArray:
-    return 0.5 + 0.5 * np.tanh(0.5 * x)
+    result: FloatArray = 0.5 + 0.5 * np.tanh(0.5 * x)
+    return result
 
 
 def load_encoder() -> Encoder:
@@ -156,43 +161,62 @@ def _weights_path() -> Path:
     return Path(spec.origin).with_name("pretrained.pt")
 
 
-def trim_silence(samples: FloatArray) -> FloatArray:
-    """The voiced part of `samples`, raised to `LEVEL`, without silences beyond about 0.2 s.
+def at_level(samples: FloatArray) -> FloatArray:
+    """`samples` at `LEVEL`; silence stays as it is."""
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    return samples * np.float32(10 ** (LEVEL / 20) / math.sqrt(power)) if power else samples
 
-    As resemblyzer's `preprocess_wav`: WebRTC's detector in mode 3 on 30 ms frames; a frame stays
-    when most of the 8 around it are voiced, or when one within 3 frames of it stays so.
+
+def trim_silence(samples: FloatArray) -> FloatArray:
+    """`samples` (n,) without silences beyond about 0.2 s.
+
+    As in resemblyzer's `preprocess_wav`: WebRTC's detector in mode 3 on 30 ms frames; a frame
+    stays when most of the 8 around it are voiced, or when one within 3 frames of it stays so.
     """
-    level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if len(samples) else 0.0
-    if level == 0.0:
-        return samples[:0]
-    loud = samples * np.float32(max(1.0, 10 ** (LEVEL / 20) / level))
-    voiced = frames_with_speech(loud, _TRIM)
-    voted = np.convolve(voiced, np.ones(8))[4 : 4 + len(voiced)] > 4
-    kept = np.convolve(voted, np.ones(7))[3 : 3 + len(voiced)] > 0
+    voiced = frames_with_speech(samples, _TRIM)
+    voted = np.convolve(voiced, np.ones(8))[4 : 4 + len(voiced)] > 4 if len(voiced) else voiced
+    kept = np.convolve(voted, np.ones(7))[3 : 3 + len(voiced)] > 0 if len(voiced) else voiced
     mask = np.repeat(kept, round(_TRIM.frame * SAMPLE_RATE))
-    return loud[: len(mask)][mask]
+    return samples[: len(mask)][mask]
 
 
 def embed_utterances(encoder: Encoder, utterances: Sequence[FloatArray]) -> FloatArray:
-    """One unit-length vector (n, 256) for each trimmed, non-empty utterance.
+    """One unit-length vector (n, 256) for each non-empty utterance: the mean of its windows'.
 
-    As resemblyzer's `embed_utterance`: windows of 1.6 s every 0.77 s, the last kept when at least
-    three quarters of it are sound, zeros beyond the end, and the mean of their embeddings.
+    As resemblyzer's `embed_utterance`, windows of 1.6 s every 0.77 s, the last kept when at least
+    three quarters of it are sound; but an utterance shorter than a window goes in as it is, not
+    with zeros behind it (equal error rate of turns of 1 to 4 s: 7.9 instead of 10.5 %).
     """
-    windows = [_partial_windows(samples) for samples in utterances]
-    partials = encoder(np.concatenate([np.empty((0, WINDOW_FRAMES, BANDS), np.float32), *windows]))
-    ends = np.cumsum([len(group) for group in windows])[:-1]
+    groups = [_partial_windows(samples) for samples in utterances]
+    partials = encoder([window for group in groups for window in group])
+    ends = np.cumsum([len(group) for group in groups])[:-1]
     means = [group.mean(axis=0) for group in np.split(partials, ends)]
-    return unit(np.stack(means))
+    return unit(np.stack(means)) if means else partials
 
 
-def _partial_windows(samples: FloatArray) -> FloatArray:
-    """Mel windows (n, 160, 40) of one utterance."""
+def _partial_windows(samples: FloatArray) -> list[FloatArray]:
+    if len(samples) < WINDOW_FRAMES * HOP:
+        return [mel_spectrogram(samples, MEL_WINDOW, HOP, BANDS)]
     frames = math.ceil((len(samples) + 1) / HOP)
-    starts = list(range(0, max(1, frames - WINDOW_FRAMES + _PARTIAL_STEP + 1), _PARTIAL_STEP))
+    starts = list(range(0, frames - WINDOW_FRAMES + _PARTIAL_STEP + 1, _PARTIAL_STEP))
     covered = (len(samples) / HOP - starts[-1]) / WINDOW_FRAMES
     if len(starts) > 1 and covered < _MIN_COVERAGE:
         starts.pop()
     missing = (starts[-1] + WINDOW_FRAMES) * HOP - len(samples)
     mel = mel_spectrogram(np.pad(samples, (0, max(0, missing))), MEL_WINDOW, HOP, BANDS)
-    return np.stack([mel[start : start + WINDOW_FRAMES] for start in starts])
+    return [mel[start : start + WINDOW_FRAMES] for start in starts]
+
+
+def sliding_windows(samples: FloatArray, hop: float) -> Iterator[tuple[float, FloatArray]]:
+    """Mel windows of up to 1.6 s, each at `LEVEL`, with the second at which it starts.
+
+    One starts every `hop` seconds and one ends with the sound; short sound is one window.
+    """
+    mel = mel_spectrogram(samples, MEL_WINDOW, HOP, BANDS)
+    last = max(0, len(mel) - WINDOW_FRAMES)
+    step = round(hop * SAMPLE_RATE / HOP)
+    for start in [*range(0, last, step), last]:
+        heard = samples[start * HOP : (start + WINDOW_FRAMES) * HOP]
+        power = max(float(np.mean(np.square(heard, dtype=np.float64))), _TINY)
+        gain = np.float32(10 ** (LEVEL / 10) / power)
+        yield start * HOP / SAMPLE_RATE, mel[start : start + WINDOW_FRAMES] * gain

@@ -1,11 +1,12 @@
 """Mel power spectrograms as librosa computes them, in numpy alone.
 
-The embedded networks were trained on librosa's features, so the front end must be that one. Slaney's
-mel scale and filters (M. Slaney, Auditory Toolbox, version 2, 1998, function `mfcc`).
+The embedded networks were trained on librosa's features, so the front end must be that one.
+Mel scale and filters: M. Slaney, Auditory Toolbox, version 2, 1998, function `mfcc`.
 """
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -16,7 +17,7 @@ from mmdia_eval.types import SAMPLE_RATE, FloatArray
 _LINEAR_MEL_HZ = 200 / 3
 _LOG_FROM_HZ = 1000.0
 _LOG_FROM_MEL = _LOG_FROM_HZ / _LINEAR_MEL_HZ
-_LOG_STEP = np.log(6.4) / 27
+_LOG_STEP = math.log(6.4) / 27
 
 
 def mel_spectrogram(samples: FloatArray, window: int, hop: int, bands: int) -> FloatArray:
@@ -30,8 +31,7 @@ def mel_spectrogram(samples: FloatArray, window: int, hop: int, bands: int) -> F
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
     spectrum = np.fft.rfft(frames * _hann(window), axis=1)
     power = spectrum.real**2 + spectrum.imag**2
-    mel: FloatArray = power @ mel_filters(window, bands).T
-    return mel
+    return power.astype(np.float32, copy=False) @ mel_filters(window, bands).T
 
 
 @cache
@@ -51,7 +51,7 @@ def _hann(length: int) -> FloatArray:
 
 
 def _hz_to_mel(hz: float) -> float:
-    return _LOG_FROM_MEL + float(np.log(hz / _LOG_FROM_HZ)) / _LOG_STEP
+    return _LOG_FROM_MEL + math.log(hz / _LOG_FROM_HZ) / _LOG_STEP
 
 
 def _mel_to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:

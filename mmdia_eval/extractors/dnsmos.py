@@ -139,13 +139,17 @@ def at_level(audio: Audio, level: float) -> Audio:
     Speech is what WebRTC's detector finds, the whole file where it finds none: the level of the
     file as a whole would fall with every pause.
     """
-    spoken = [audio.cut(segment).samples for segment in speech_segments(audio)]
-    heard = np.concatenate(spoken) if spoken else audio.samples
-    rms = math.sqrt(float(np.mean(np.square(heard, dtype=np.float64)))) if len(heard) else 0.0
-    if rms == 0.0:
-        return audio
-    gain = np.float32(10 ** (level / 20) / rms)
-    return Audio(np.clip(audio.samples * gain, -1.0, 1.0), audio.sample_rate)
+    loud = _scaled(audio, audio.samples, level)  # the detector does not hear quiet speech
+    spoken = [loud.cut(segment).samples for segment in speech_segments(loud)]
+    even = _scaled(loud, np.concatenate(spoken), level) if spoken else loud
+    return Audio(np.clip(even.samples, -1.0, 1.0), even.sample_rate)
+
+
+def _scaled(audio: Audio, part: FloatArray, level: float) -> Audio:
+    """`audio` by the gain that brings `part` of it to `level`."""
+    power = float(np.mean(np.square(part, dtype=np.float64))) if len(part) else 0.0
+    gain = 10 ** (level / 20) / math.sqrt(power) if power else 1.0
+    return Audio(audio.samples * np.float32(gain), audio.sample_rate)
 
 
 def p808_features(window: FloatArray) -> FloatArray:

@@ -19,9 +19,10 @@ LOWEST, HIGHEST = 1.0, 5.0
 
 
 class MosSettings(api.Settings):
-    """`score` is the predictor's score that becomes the value."""
+    """`score` is the predictor's score that becomes the value, `turn_score` the one of turns."""
 
     score: Score = "ovrl"
+    turn_score: Score = "p808"
 
 
 @metric("mos")
@@ -42,7 +43,7 @@ class Mos(Metric):
 
     def measure(self, dialogue: Dialogue, artifacts: Artifacts) -> Counts:
         prediction = artifacts[MosPrediction]
-        turns = [_on_scale(turn.scores[self.settings.score]) for turn in prediction.turns]
+        turns = [_on_scale(turn.scores[self.settings.turn_score]) for turn in prediction.turns]
         unscored = len(dialogue.turns) - len(turns)
         return {
             **{score: _on_scale(prediction.scores[score]) for score in SCORES},
@@ -70,7 +71,7 @@ class Mos(Metric):
         return ratios(
             rows,
             **{score: (score, "dialogues") for score in others},
-            turn_mean=("turn_score", "turns"),
+            **{f"turn_{self.settings.turn_score}": ("turn_score", "turns")},
             turns_scored=("turns_scored", "turns"),
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -47,7 +47,9 @@ class MetricComparison(Record):
     """One metric of two systems over the dialogues that count for both.
 
     `a` and `b` are the values over those `pairs`, `difference` is b - a with its interval.
-    `p_value` is two-sided, `p_holm` adjusted for all metrics compared. `better` is the side with
+    `p_value` is two-sided, `p_holm` adjusted for all metrics tested. Not tested, so without
+    either: a diagnostic, which has no better side, and a metric under which no dialogue differs,
+    which no test could reject (Tarone 1990). `better` is the side with
     the better value, None for equal values and for a diagnostic; `significant` says whether
     `p_holm` is below 1 - the interval's level. `excluded` dialogues failed on either side.
     """
@@ -118,6 +120,10 @@ def compare(a: Path, b: Path) -> Comparison:
     paired = [_pair(name, first, second) for name in first.metrics if name in second.metrics]
     # A test's difference is its first system less its second.
     tests = [paired_test(pairs.b, pairs.a, pairs.metric.reduce) for pairs in paired]
+    tests = [
+        test if _testable(pairs) else replace(test, p_value=None)
+        for pairs, test in zip(paired, tests, strict=True)
+    ]
     adjusted = _holm([test.p_value for test in tests])
     compared = [
         _metric_comparison(pairs, test, p_holm)
@@ -140,27 +146,34 @@ def print_comparison(comparison: Comparison, console: Console | None = None) -> 
     """The comparison as a table, one row a metric."""
     console = console or report.plain_console()
     table = report.plain_table()
-    table.add_column("metric", overflow="fold")
+    table.add_column("metric", no_wrap=True)
     for title in ("A", "B", "B - A"):
         table.add_column(title, justify="right", no_wrap=True)
-    for title in (f"{100 * LEVEL:g} %", "unit", "p (Holm)", "better"):
-        table.add_column(title, overflow="fold")
+    table.add_column(f"{100 * LEVEL:g} %", no_wrap=True)
+    table.add_column("p (Holm)", justify="right", no_wrap=True)
+    table.add_column("better", no_wrap=True)
     for metric in comparison.metrics:
         table.add_row(
-            Text(printable(metric.name)),
+            Text(f"{printable(metric.name)} {report.arrow(metric, console)}"),
             display.number(metric, metric.a),
             display.number(metric, metric.b),
             display.number(metric, metric.difference, "+"),
             Text(display.interval(metric, metric.interval, "+")),
-            Text(report.unit_and_arrow(metric, console)),
             display.NO_VALUE if metric.p_holm is None else f"{metric.p_holm:.4f}",
-            _verdict(metric),
+            (metric.better or display.NO_VALUE).upper() if metric.significant else display.NO_VALUE,
         )
     report.print_lines(console, _header_lines(comparison))
     console.print()
     console.print(table)
     console.print()
-    report.print_lines(console, [f"warning: {warning}" for warning in comparison.warnings])
+    report.print_lines(console, [_legend(), *(f"warning: {w}" for w in comparison.warnings)])
+
+
+def _legend() -> str:
+    return (
+        f"better: a side, where p (Holm) < {SIGNIFICANT:.2g}; p: two-sided, over the metrics with "
+        "a direction under which the systems differ at all"
+    )
 
 
 def write_comparison(path: Path, comparison: Comparison) -> None:
@@ -272,6 +285,10 @@ def _metric(path: Path, result: MetricResult) -> Metric:
         raise UserError(f"{path}: settings of {result.name}: {problems_of(error)[0]}") from None
 
 
+def _testable(pairs: _Pairs) -> bool:
+    return pairs.metric.higher_is_better is not None and list(pairs.a) != list(pairs.b)
+
+
 def _holm(p_values: Sequence[float | None]) -> list[float | None]:
     adjusted = iter(holm([p for p in p_values if p is not None]))
     return [None if p is None else next(adjusted) for p in p_values]
@@ -334,10 +351,3 @@ def _header_lines(comparison: Comparison) -> list[str]:
     if excluded:
         lines.append(f"PROVISIONAL: pairs left out as failed: {', '.join(excluded)}")
     return lines
-
-
-def _verdict(metric: MetricComparison) -> str:
-    """Who is better, if anybody: a difference that may be chance is none."""
-    if not metric.significant:
-        return "no difference shown"
-    return "they differ" if metric.better is None else metric.better.upper()

@@ -72,10 +72,13 @@ def print_lines(console: Console, lines: Sequence[str] | Iterator[str], style: s
 
 def unit_and_arrow(metric: display.Measured, console: Console) -> str:
     """The unit a metric is shown in, and an arrow to where better is."""
-    arrow = display.arrow(metric)
-    if console.options.ascii_only:
-        arrow = {"↑": "^", "↓": "v"}.get(arrow, "")
-    return f"{printable(display.unit(metric))} {arrow}"
+    return f"{printable(display.unit(metric))} {arrow(metric, console)}"
+
+
+def arrow(metric: display.Measured, console: Console) -> str:
+    """Where better is, in what the console can show; nothing for a diagnostic."""
+    shown = display.arrow(metric)
+    return {"↑": "^", "↓": "v"}.get(shown, "") if console.options.ascii_only else shown
 
 
 def header_lines(results: Results) -> list[str]:

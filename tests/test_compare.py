@@ -88,9 +88,17 @@ def test_a_system_does_not_differ_from_itself(tmp_path: Path) -> None:
     rows = word_rows(errors(8, 1))
     found = compare(*pair(tmp_path, rows, rows))
     (metric,) = found.metrics
-    assert (metric.difference, metric.p_value, metric.p_holm) == (0.0, 1.0, 1.0)
+    assert (metric.difference, metric.p_value, metric.p_holm) == (0.0, None, None)
     assert (metric.better, metric.significant) == (None, False)
-    assert "no difference shown" in printed(found)
+
+
+def test_a_metric_under_which_nothing_differs_costs_the_others_nothing(tmp_path: Path) -> None:
+    one, other, same = word_rows(errors(10, 1)), word_rows(errors(16, 3)), word_rows(errors(9, 5))
+    alone = compare(*pair(tmp_path, one, other)).metrics[0]
+    equal = [row.model_copy(update={"metric": "cpwer"}) for row in same]
+    found = {m.name: m for m in compare(*pair(tmp_path, one + equal, other + equal)).metrics}
+    assert found["wer"].p_holm == alone.p_holm == alone.p_value
+    assert found["cpwer"].p_holm is None
 
 
 def test_holm_runs_over_all_metrics(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def scores(ovrl: float, p808: float = 3.5, sig: float = 4.0, bak: float = 2.0) -
 
 
 def artifacts(ovrl: float, turns: dict[int, float] | None = None) -> Artifacts:
-    heard = tuple(TurnScores(index, scores(value)) for index, value in (turns or {}).items())
+    heard = tuple(TurnScores(index, {"p808": value}) for index, value in (turns or {}).items())
     return Artifacts({MosPrediction: MosPrediction(scores(ovrl), heard)})
 
 
@@ -31,7 +31,7 @@ def test_whole_file_scores_and_turns() -> None:
         "p808": 3.5,
         "sig": 4.0,
         "bak": 2.0,
-        "turn_mean": pytest.approx((12.5 + 4.0 + 2 * 1.0) / 8),
+        "turn_p808": pytest.approx((12.5 + 4.0 + 2 * 1.0) / 8),
         "turns_scored": 6 / 8,
     }
 
@@ -61,6 +61,6 @@ def test_missing_output_is_at_the_foot_of_every_scale() -> None:
         "p808": 1.0,
         "sig": 1.0,
         "bak": 1.0,
-        "turn_mean": 1.0,
+        "turn_p808": 1.0,
         "turns_scored": 0.0,
     }

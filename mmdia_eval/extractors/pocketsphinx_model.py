@@ -1,7 +1,7 @@
 """What the two pocketsphinx engines share: the model in the wheel, its words, reading a result.
 
 The model is CMU Sphinx's en-us (16 kHz, phonetically tied mixtures) with CMUdict: US English only.
-Its licence is BSD-2-Clause, pocketsphinx's own is BSD-2-Clause/MIT.
+Licence of model, dictionary and engine: BSD-2-Clause.
 """
 
 from __future__ import annotations

@@ -108,7 +108,8 @@ def add_script_model(decoder: Decoder, scripts: Sequence[str]) -> None:
     """Have `decoder` expect what `scripts` say: a trigram model, half its mass for backing off.
 
     A word without a pronunciation cannot be heard and is left out. The order of `scripts` is of no
-    effect.
+    effect. Takes 0.6 s with 500 different words but 10 s with five: pocketsphinx enters its whole
+    dictionary into a hash table as small as the model.
 
     Raises:
         UserError: no word of the scripts has a pronunciation.

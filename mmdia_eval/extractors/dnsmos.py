@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +20,8 @@ from pydantic import Field
 from mmdia_eval import api
 from mmdia_eval.api import Extractor, Inputs, Requirement, Weights
 from mmdia_eval.errors import UserError
+from mmdia_eval.extractors import vad
 from mmdia_eval.extractors.mel import mel_spectrogram
-from mmdia_eval.extractors.vad import speech_segments
 from mmdia_eval.registry import extractor
 from mmdia_eval.types import SAMPLE_RATE, Alignment, Audio, FloatArray, MosPrediction, TurnScores
 
@@ -81,6 +82,9 @@ class Dnsmos(Extractor[MosPrediction]):
     def weights(self) -> tuple[Weights, ...]:
         return (P835, P808)
 
+    def identity(self) -> Mapping[str, Any]:
+        return {"vad": asdict(vad.DEFAULT)}
+
     def load(self) -> None:
         self._p835 = _session(P835)
         self._p808 = _session(P808)
@@ -140,7 +144,7 @@ def at_level(audio: Audio, level: float) -> Audio:
     file as a whole would fall with every pause.
     """
     loud = _scaled(audio, audio.samples, level)  # the detector does not hear quiet speech
-    spoken = [loud.cut(segment).samples for segment in speech_segments(loud)]
+    spoken = [loud.cut(segment).samples for segment in vad.speech_segments(loud)]
     even = _scaled(loud, np.concatenate(spoken), level) if spoken else loud
     return Audio(np.clip(even.samples, -1.0, 1.0), even.sample_rate)
 

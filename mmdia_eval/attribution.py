@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ ONLY_SPEAKER = "speaker"
 
 
 class Run(NamedTuple):
-    """Neighbouring words of one utterance given to one speaker, as one normalised text."""
+    """Neighbouring words of one utterance in one diarized segment, as one normalised text."""
 
     speaker: str
     text: str
@@ -25,17 +25,18 @@ class Run(NamedTuple):
 def speaker_runs(
     transcript: Transcript, diarization: Diarization, normalize: Callable[[str], str]
 ) -> list[Run]:
-    """The transcript in its order, cut wherever the utterance or the speaker changes.
+    """The transcript in its order, cut wherever the utterance or the diarized segment changes.
 
     A word belongs to the speaker whose segments share most time with it; equal shares go to the
     speaker first heard in the file. A word outside all segments belongs to the nearest one.
-    Each run is normalised by itself, so that no rule reaches across a change of speaker.
+    Each run is normalised by itself, so that no rule reaches across a pause or a change of speaker.
     """
-    speakers = iter(_speaker_of_each_word(transcript, diarization))
+    places = iter(_segment_of_each_word(transcript, diarization))
     runs = []
     for utterance in transcript.utterances:
-        labelled = [(next(speakers), word.text) for word in utterance.words]
-        for speaker, pairs in groupby(labelled, key=lambda pair: pair[0]):
+        placed = [(next(places), word.text) for word in utterance.words]
+        for place, pairs in groupby(placed, key=lambda pair: pair[0]):
+            speaker = ONLY_SPEAKER if place is None else diarization.segments[place].speaker
             runs.append(Run(speaker, normalize(" ".join(text for _, text in pairs))))
     return runs
 
@@ -62,10 +63,11 @@ def texts_by_speaker(runs: Iterable[Run]) -> dict[str, str]:
     return {speaker: " ".join(parts) for speaker, parts in texts.items()}
 
 
-def _speaker_of_each_word(transcript: Transcript, diarization: Diarization) -> list[str]:
+def _segment_of_each_word(transcript: Transcript, diarization: Diarization) -> Sequence[int | None]:
+    """Index of the segment that each word is said in; None throughout without segments."""
     words = _times([(word.start, word.end) for word in transcript.words])
     if not diarization.segments:
-        return [ONLY_SPEAKER] * len(words)
+        return [None] * len(words)
     segments = _times([(segment.start, segment.end) for segment in diarization.segments])
     speakers = diarization.speakers
     owner = np.array([speakers.index(segment.speaker) for segment in diarization.segments])
@@ -75,7 +77,9 @@ def _speaker_of_each_word(transcript: Transcript, diarization: Diarization) -> l
     totals = np.maximum(shared, 0.0) @ (owner[:, None] == np.arange(len(speakers)))
     nearest = owner[shared.argmax(axis=1)]
     chosen = np.where(totals.max(axis=1) > 0.0, totals.argmax(axis=1), nearest)
-    return [speakers[index] for index in chosen]
+    of_speaker = np.where(owner == chosen[:, None], shared, -np.inf)
+    places: list[int] = of_speaker.argmax(axis=1).tolist()
+    return places
 
 
 def _times(pairs: list[tuple[float, float]]) -> NDArray[np.float64]:

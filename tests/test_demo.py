@@ -1,0 +1,134 @@
+"""The demo end to end: each example system's defect shows in the metric that ought to see it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from mmdia_eval.compare import compare
+from mmdia_eval.demo import run_demo
+from mmdia_eval.results import MetricResult, Results, read_rows
+
+Scores = Mapping[str, Results]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="module")
+def scores(folder: Path) -> Scores:
+    return {results.system.name: results for results in run_demo(folder)}
+
+
+def metric(scores: Scores, system: str, name: str) -> MetricResult:
+    return next(m for m in scores[system].metrics if m.name == name)
+
+
+def value(scores: Scores, system: str, name: str) -> float:
+    found = metric(scores, system, name).value
+    assert found is not None
+    return found
+
+
+def component(scores: Scores, system: str, name: str, figure: str) -> float:
+    return metric(scores, system, name).components[figure]
+
+
+def test_every_system_is_scored_completely(scores: Scores) -> None:
+    assert list(scores) == [
+        "reference",
+        "noisy",
+        "one-voice",
+        "word-salad",
+        "swapped-turns",
+        "truncated",
+        "partial",
+    ]
+    assert {results.status for results in scores.values()} == {"complete"}
+
+
+def test_the_reference_is_nearly_perfect(scores: Scores) -> None:
+    assert value(scores, "reference", "wer") < 0.02
+    assert value(scores, "reference", "cpwer") < 0.05
+    assert value(scores, "reference", "turn_order_accuracy") > 0.95
+    assert value(scores, "reference", "speaker_count_error") < 0.2
+    assert value(scores, "reference", "sim_ref") > 0.98
+    assert component(scores, "reference", "sasim", "margin") > 0.2
+
+
+def test_noise_shows_in_quality_and_words(scores: Scores) -> None:
+    assert value(scores, "noisy", "dnsmos") < value(scores, "reference", "dnsmos") - 0.4
+    assert value(scores, "noisy", "wer") > 0.15
+    assert value(scores, "noisy", "duration_ratio") == pytest.approx(1, abs=0.01)
+
+
+def test_one_voice_shows_in_speakers_and_not_in_words(scores: Scores) -> None:
+    assert value(scores, "one-voice", "wer") < 0.02
+    assert value(scores, "one-voice", "cpwer") > 0.5
+    assert value(scores, "one-voice", "speaker_count_error") > 0.9
+    assert value(scores, "one-voice", "turn_order_accuracy") < 0.2
+    assert component(scores, "one-voice", "sasim", "margin") < 0.05
+    assert value(scores, "one-voice", "sasim") > 0.8, "self-similarity alone is blind to it"
+    assert value(scores, "one-voice", "sim_ref") < value(scores, "reference", "sim_ref") - 0.1
+
+
+def test_wrong_words_show_in_wer_and_not_in_voices(scores: Scores) -> None:
+    assert value(scores, "word-salad", "wer") == pytest.approx(0.3, abs=0.06)
+    assert value(scores, "word-salad", "speaker_count_error") < 0.2
+    gap = component(scores, "word-salad", "cpwer", "attribution_gap")
+    assert gap < 0.05
+
+
+def test_swapped_turns_show_in_attribution_alone(scores: Scores) -> None:
+    assert value(scores, "swapped-turns", "wer") < 0.02
+    assert component(scores, "swapped-turns", "cpwer", "attribution_gap") > 0.2
+    assert value(scores, "swapped-turns", "sasim") < value(scores, "reference", "sasim") - 0.1
+    assert value(scores, "swapped-turns", "turn_order_accuracy") < 0.8
+    assert value(scores, "swapped-turns", "speaker_count_error") < 0.2
+
+
+def test_a_cut_shows_in_duration_and_deletions(scores: Scores) -> None:
+    assert value(scores, "truncated", "duration_ratio") == pytest.approx(0.75, abs=0.01)
+    assert component(scores, "truncated", "wer", "deletion_share") > 0.15
+    assert value(scores, "truncated", "turn_order_accuracy") < 0.8
+
+
+def test_missing_files_show_in_coverage_and_cost_the_worst(folder: Path, scores: Scores) -> None:
+    for found in scores["partial"].metrics:
+        assert (found.coverage.scored, found.coverage.missing) == (5, 3), found.name
+    path = folder / "results" / "partial" / "task1.test.json"
+    rows = [row for row in read_rows(path) if row.metric == "wer" and row.status == "missing"]
+    reasons = sorted(str(row.reason).split(":")[0] for row in rows)
+    assert reasons == ["no output file", "no output file", "unreadable"]
+    assert {row.value for row in rows} == {1.0}
+
+
+def test_the_comparison_finds_what_differs(folder: Path, scores: Scores) -> None:
+    path = folder / "results"
+    found = compare(path / "reference/task1.test.json", path / "swapped-turns/task1.test.json")
+    better = {m.name: m.better if m.significant else None for m in found.metrics}
+    assert better["cpwer"] == better["turn_order_accuracy"] == better["sasim"] == "a"
+    assert better["wer"] is None
+
+
+def test_the_page_and_the_files_are_where_the_readme_says(folder: Path, scores: Scores) -> None:
+    page = (folder / "leaderboard" / "index.html").read_text(encoding="utf-8")
+    for system in scores:
+        assert system in page
+        results = json.loads((folder / "results" / system / "task1.test.json").read_text())
+        assert results["protocol"]["comparable"] is False
+
+
+def test_running_it_again_computes_no_engine(folder: Path, scores: Scores) -> None:
+    artifacts = {p: p.stat().st_mtime_ns for p in (folder / "cache/artifacts").rglob("*.*")}
+    begin = time.monotonic()
+    again = run_demo(folder)
+    assert time.monotonic() - begin < 60
+    assert {p: p.stat().st_mtime_ns for p in (folder / "cache/artifacts").rglob("*.*")} == artifacts
+    assert [r.metrics for r in again] == [scores[r.system.name].metrics for r in again]

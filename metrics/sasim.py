@@ -100,6 +100,7 @@ class Sasim(Metric):
         "turns",
         "words_aligned",
         "words",
+        "alignments_failed",
     )
     unit = "cosine"
     higher_is_better = True
@@ -130,6 +131,7 @@ class Sasim(Metric):
         counts["turns_embedded"] = len(owners)
         counts["words_aligned"] = sum(len(turn.words) for turn in alignment.turns)
         counts["words"] = sum(turn.expected for turn in alignment.turns)
+        counts["alignments_failed"] = float(alignment.problem is not None)
         return counts
 
     def worst(self, dialogue: Dialogue) -> Counts:
@@ -146,6 +148,7 @@ class Sasim(Metric):
             "turns": float(len(dialogue.turns)),
             "words_aligned": 0.0,
             "words": float(sum(len(strip_marks(turn.text).split()) for turn in dialogue.turns)),
+            "alignments_failed": 1.0,
         }
 
     def reduce(self, total: Mapping[str, Any]) -> Any:
@@ -164,6 +167,7 @@ class Sasim(Metric):
                 speakers_compared=("speakers_compared", "speakers"),
                 turns_embedded=("turns_embedded", "turns"),
                 words_aligned=("words_aligned", "words"),
+                alignments_failed=("alignments_failed", "dialogues"),
             ),
         }
 

@@ -227,7 +227,8 @@ class AlignedTurn:
 class Alignment(Artifact):
     """The reference script laid over the audio, one entry a turn.
 
-    `problem` says why the aligner gave nothing (its failures are silent), else None.
+    `problem` says how the aligner failed (its failures are silent), else None; the turns then hold
+    the words that could be placed otherwise, if any.
     """
 
     kind: ClassVar[str] = "alignment"

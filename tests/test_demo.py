@@ -97,6 +97,9 @@ def test_a_cut_shows_in_duration_and_deletions(scores: Scores) -> None:
     assert value(scores, "truncated", "duration_ratio") == pytest.approx(0.75, abs=0.01)
     assert component(scores, "truncated", "wer", "deletion_share") > 0.15
     assert value(scores, "truncated", "turn_order_accuracy") < 0.8
+    assert component(scores, "truncated", "sasim", "words_aligned") < 0.85
+    assert component(scores, "truncated", "sasim", "alignments_failed") == 1
+    assert value(scores, "truncated", "sasim") > 0.8, "the voices that are there keep"
 
 
 def test_missing_files_show_in_coverage_and_cost_the_worst(folder: Path, scores: Scores) -> None:

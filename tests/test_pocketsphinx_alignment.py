@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import soxr
 from mmdia_eval import examples
 from mmdia_eval.api import Inputs, Settings
 from mmdia_eval.benchmark import load_benchmark
-from mmdia_eval.extractors.pocketsphinx_alignment import PocketsphinxAlignment
+from mmdia_eval.extractors.pocketsphinx_alignment import PocketsphinxAlignment, heard_turns
 from mmdia_eval.registry import extractor
 from mmdia_eval.types import (
     SAMPLE_RATE,
@@ -24,7 +25,10 @@ from mmdia_eval.types import (
     Audio,
     Dialogue,
     Segment,
+    Transcript,
     Turn,
+    Utterance,
+    Word,
 )
 
 DIALOGUES = load_benchmark(Path(examples.__file__).parent / "mini").split("test")
@@ -42,7 +46,7 @@ SAID = "That is exactly why I need a boat."
 
 def inputs(audio: Audio, *texts: str) -> Inputs:
     turns = tuple(Turn("A", text) for text in texts)
-    return Inputs(audio, Dialogue("x", turns), Artifacts({}))
+    return Inputs(audio, Dialogue("x", turns), Artifacts({Transcript: Transcript(())}))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +70,9 @@ def test_every_word_is_found_in_its_own_turn(
     aligner: PocketsphinxAlignment, dialogue: Dialogue
 ) -> None:
     audio = sound(dialogue.audio)
-    (alignment,) = aligner.extract([Inputs(audio, dialogue, Artifacts({}))])
+    (alignment,) = aligner.extract(
+        [Inputs(audio, dialogue, Artifacts({Transcript: Transcript(())}))]
+    )
     assert alignment.problem is None
     assert [turn.index for turn in alignment.turns] == list(range(len(dialogue.turns)))
     words = [word for turn in alignment.turns for word in turn.words]
@@ -153,3 +159,41 @@ def test_aligns_real_speech(aligner: PocketsphinxAlignment) -> None:
         assert alignment.problem is None, item["file"]
         (turn,) = alignment.turns
         assert len(turn.words) >= 0.98 * turn.expected
+
+
+def heard(text: str, start: float = 0.0) -> tuple[Word, ...]:
+    """Words of 0.3 s, one after the other."""
+    return tuple(
+        Word(word, start + 0.3 * i, start + 0.3 * i + 0.3) for i, word in enumerate(text.split())
+    )
+
+
+def texts(turns: list[tuple[Word, ...]]) -> list[str]:
+    return [" ".join(word.text for word in words) for words in turns]
+
+
+SCRIPT = [["good", "morning", "to", "you"], ["is", "it", "still", "raining"], ["yes"]]
+
+
+def test_turns_are_placed_by_the_words_heard() -> None:
+    said = heard("good morning to you is it raining")
+    assert texts(heard_turns(SCRIPT, said)) == ["good morning to you", "is it raining", ""]
+
+
+def test_a_turn_of_which_less_than_half_is_heard_has_no_place() -> None:
+    assert texts(heard_turns(SCRIPT, heard("morning is it still"))) == ["", "is it still", ""]
+
+
+def test_a_word_matched_far_away_does_not_stretch_its_turn() -> None:
+    said = heard("good", 0.0) + heard("morning to you is it still raining yes", 9.0)
+    assert texts(heard_turns(SCRIPT, said)) == ["morning to you", "is it still raining", "yes"]
+
+
+def test_a_failed_alignment_falls_back_on_the_transcript(aligner: PocketsphinxAlignment) -> None:
+    asked = inputs(BEN, SAID, "And then they all went home to the city.")
+    said = heard("that is exactly why i need a boat", 0.2)
+    (alignment,) = aligner.extract(
+        [replace(asked, artifacts=Artifacts({Transcript: Transcript((Utterance(said),))}))]
+    )
+    assert alignment.problem is not None
+    assert [turn.words for turn in alignment.turns] == [said, ()]

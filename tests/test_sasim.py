@@ -170,6 +170,7 @@ def test_counts_of_a_dialogue() -> None:
         "turns": 4,
         "words_aligned": 6,
         "words": 8,
+        "alignments_failed": 0,
     }
     components = SASIM.components([found])
     assert components["margin"] == pytest.approx(0.2)
@@ -206,6 +207,7 @@ def test_leaving_a_file_out_never_helps() -> None:
     assert worse["margin"] < better["margin"]
     assert worse["inter"] > better["inter"]
     assert worse["turns_embedded"] == worse["words_aligned"] == worse["speakers_compared"] == 0
+    assert worse["alignments_failed"] == 1
 
 
 def test_applies_by_the_reference_alone() -> None:

@@ -43,6 +43,7 @@ class Cell:
     value: str
     number: float | None = None
     interval: str | None = None
+    companion: str | None = None
     gap: str | None = None
     best: bool = False
 
@@ -189,12 +190,14 @@ def _cell(metric: MetricResult | None, best: str | None) -> Cell:
     if metric is None:
         return Cell(display.NO_VALUE)
     value = display.number(metric, metric.value)
+    companion = display.companion(metric)
     coverage = metric.coverage
     applicable = coverage.expected - coverage.not_applicable
     return Cell(
         value=value,
         number=metric.value,
         interval=display.interval(metric, metric.interval) if metric.interval else None,
+        companion=companion and f"{metric.companion} {companion}",
         gap=f"{coverage.scored}/{applicable} scored" if coverage.scored < applicable else None,
         best=value == best and not coverage.failed,
     )

@@ -106,6 +106,7 @@ class Sasim(Metric):
     higher_is_better = True
     aggregation = "speakers,dialogues"
     needs = (SpeakerEmbeddings, Alignment)
+    companion = "margin"
 
     def not_applicable(self, dialogue: Dialogue) -> str | None:
         if _speakers_with_two_turns(dialogue) == 0:

@@ -94,7 +94,7 @@ class Metric(ABC):
     """From a dialogue and its artifacts to counts, and from summed counts to a value. Pure.
 
     `higher_is_better` is None for a diagnostic that is best near the reference's own value.
-    `normalizer` names the text normalizer, for the signature, where there is one.
+    `companion` is the component without which the value misleads: it is shown wherever that is.
     """
 
     name: ClassVar[str]
@@ -105,6 +105,7 @@ class Metric(ABC):
     aggregation: ClassVar[str]
     needs: ClassVar[tuple[type[Artifact], ...]] = ()
     reference_needs: ClassVar[tuple[type[Artifact], ...]] = ()
+    companion: ClassVar[str | None] = None
     Settings: ClassVar[type[Settings]] = Settings
 
     def __init__(self, settings: Any) -> None:

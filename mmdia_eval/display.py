@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from mmdia_eval.results import Coverage, Interval
+from mmdia_eval.results import Coverage, Interval, MetricResult
 
 NO_VALUE = "-"
 
@@ -50,6 +50,13 @@ def interval(metric: Measured, found: Interval | None, sign: str = "") -> str:
     if found is None:
         return NO_VALUE
     return f"[{number(metric, found.lower, sign)}, {number(metric, found.upper, sign)}]"
+
+
+def companion(metric: MetricResult) -> str | None:
+    """The figure that must be shown with the value, in the value's unit; None where none must."""
+    if metric.companion is None:
+        return None
+    return number(metric, metric.components.get(metric.companion))
 
 
 def coverage(found: Coverage) -> str:

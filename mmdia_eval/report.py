@@ -37,21 +37,30 @@ def print_systems(scored: Sequence[Results], console: Console | None = None) -> 
     """Several systems' values side by side, one column a metric; all of one split and protocol."""
     console = console or plain_console()
     table = plain_table()
-    table.add_column("system", overflow="fold")
     columns = {metric.name: metric for results in scored for metric in results.metrics}
-    for metric in columns.values():
-        title = printable(metric.name).replace("_", "\n")
-        heading = f"{title}\n{unit_and_arrow(metric, console)}"
-        table.add_column(heading, justify="right", vertical="bottom", overflow="fold")
+    headings = [_heading(metric, console) for metric in columns.values()]
+    height = max((len(heading) for heading in headings), default=1)
+    table.add_column("\n" * (height - 1) + "system", overflow="fold")
+    for heading in headings:
+        above = [""] * (height - len(heading))
+        table.add_column("\n".join([*above, *heading]), justify="right", overflow="fold")
     for results in scored:
         found = {metric.name: metric for metric in results.metrics}
-        cells = [
-            display.number(found[name], found[name].value) if name in found else display.NO_VALUE
-            for name in columns
-        ]
+        cells = [_value(found[name]) if name in found else display.NO_VALUE for name in columns]
         table.add_row(Text(printable(results.system.name)), *cells)
     console.print(table)
     print_lines(console, [line for results in scored for line in _gaps(results)])
+
+
+def _heading(metric: MetricResult, console: Console) -> list[str]:
+    companion = [f"({printable(metric.companion)})"] if metric.companion else []
+    return [*printable(metric.name).split("_"), *companion, unit_and_arrow(metric, console)]
+
+
+def _value(metric: MetricResult) -> str:
+    """The value, over its companion where it has one."""
+    value, companion = display.number(metric, metric.value), display.companion(metric)
+    return value if companion is None else f"{value}\n({companion})"
 
 
 def plain_console() -> Console:
@@ -141,6 +150,8 @@ def _metrics_table(metrics: Sequence[MetricResult], console: Console) -> Table:
             f"{metric.coverage.scored}/{metric.coverage.expected}",
             *(str(getattr(metric.coverage, name)) for name in others),
         )
+        if companion := display.companion(metric):
+            table.add_row(Text(f"  {printable(str(metric.companion))}"), companion)
     return table
 
 

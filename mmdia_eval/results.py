@@ -92,7 +92,8 @@ class MetricResult(Record):
 
     `name` is the metric's label in the protocol, `metric` the registered metric it runs with
     `settings`. `higher_is_better` is None for a diagnostic. `value` is None where the counts
-    define none, for instance a rate over no words.
+    define none, for instance a rate over no words. `companion` names the component that must be
+    shown with the value.
     """
 
     name: str
@@ -106,6 +107,7 @@ class MetricResult(Record):
     interval: Interval | None
     coverage: Coverage
     components: dict[str, float] = {}
+    companion: str | None = None
 
     @model_validator(mode="after")
     def _interval_has_a_value(self) -> Self:

@@ -225,6 +225,7 @@ def _metric_result(request: Request, job: MetricJob, outcomes: Sequence[Outcome]
             not_applicable=statuses["not_applicable"],
             failed=statuses["failed"],
         ),
+        companion=metric.companion,
         components=_finite(metric.components(counting)) if counting else {},
     )
 

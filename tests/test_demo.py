@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mmdia_eval import display
 from mmdia_eval.compare import compare
 from mmdia_eval.demo import run_demo
 from mmdia_eval.results import MetricResult, Results, read_rows
@@ -75,6 +76,9 @@ def test_one_voice_shows_in_speakers_and_not_in_words(scores: Scores) -> None:
     assert value(scores, "one-voice", "turn_order_accuracy") < 0.2
     assert component(scores, "one-voice", "sasim", "margin") < 0.05
     assert value(scores, "one-voice", "sasim") > 0.8, "self-similarity alone is blind to it"
+    shown = display.companion(metric(scores, "one-voice", "sasim"))
+    assert shown is not None
+    assert abs(float(shown)) < 0.05
     assert value(scores, "one-voice", "sim_ref") < value(scores, "reference", "sim_ref") - 0.1
 
 
@@ -124,6 +128,7 @@ def test_the_page_and_the_files_are_where_the_readme_says(folder: Path, scores: 
     page = (folder / "leaderboard" / "index.html").read_text(encoding="utf-8")
     for system in scores:
         assert system in page
+        assert f"margin {display.companion(metric(scores, system, 'sasim'))}" in page
         results = json.loads((folder / "results" / system / "task1.test.json").read_text())
         assert results["protocol"]["comparable"] is False
 

@@ -42,7 +42,7 @@ PAD_LEVEL = 1e-4
 
 LONGEST_PAUSE = 1.5
 """Seconds between two words of one turn beyond which the recogniser's match is put down to chance.
-Pauses inside turns are 0.3 s at most in the mini benchmark, 1.3 s in four dialogues of real turns."""
+Inside turns pauses are 0.3 s at most in the mini benchmark, 1.3 s in four real dialogues."""
 
 
 @extractor("pocketsphinx_alignment")

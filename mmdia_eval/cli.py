@@ -92,12 +92,12 @@ def score(
     from mmdia_eval.store import Store, default_root
     from mmdia_eval.workers import default_jobs
 
-    request = scoring.prepare(outputs, task, split, protocol, benchmark, metric or (), style, out)
+    path = out or _results_path(outputs, task, split, style)
+    request = scoring.prepare(outputs, task, split, protocol, benchmark, metric or (), style, path)
     store, workers = Store(cache or default_root()), jobs or default_jobs()
     if dry_run:
         listing.print_survey(survey(request.plan, store), workers)
         return
-    path = out or _results_path(request)
     _announce(request)
     try:
         results, rows = scoring.execute(request, store, workers, progress.for_terminal(), path)
@@ -110,11 +110,12 @@ def score(
         raise typer.Exit(PROVISIONAL)
 
 
-def _results_path(request: Request) -> Path:
-    system = re.sub(r"[^A-Za-z0-9._-]+", "-", request.submission.system.name).strip("-.")
-    style = f".{request.style}" if request.style else ""
-    name = f"task{request.plan.task}.{request.split}{style}.json"
-    return Path("results", system or "system", name)
+def _results_path(outputs: Path, task: int, split: str, style: Style | None) -> Path:
+    from mmdia_eval.submission import read_system
+
+    system = re.sub(r"[^A-Za-z0-9._-]+", "-", read_system(outputs).name).strip("-.")
+    condition = f".{style}" if style else ""
+    return Path("results", system or "system", f"task{task}.{split}{condition}.json")
 
 
 def _announce(request: Request) -> None:

@@ -107,7 +107,7 @@ def load_submission(folder: Path, dialogues: Sequence[Dialogue], task: Task) -> 
     """
     folder = Path(folder)
     entries = _entries(folder)
-    system = _read_system(folder, entries)
+    system = read_system(folder)
     if system.task is not None and system.task != task:
         raise UserError(
             f"{folder / SYSTEM_FILE}: task = {system.task}, but the outputs are to be scored for "
@@ -208,11 +208,17 @@ def _nothing_found(
     )
 
 
-def _read_system(folder: Path, entries: Sequence[os.DirEntry[str]]) -> SystemInfo:
+def read_system(folder: Path) -> SystemInfo:
+    """What `submission.toml` says; without a name there, the system has the folder's.
+
+    Raises:
+        UserError: no such folder, an empty one, or a `submission.toml` with a problem.
+    """
     path = folder / SYSTEM_FILE
-    entry = next((entry for entry in entries if entry.name == SYSTEM_FILE), None)
+    unnamed = {"name": printable(folder.resolve().name)[:MAX_NAME] or "system"}
+    entry = next((entry for entry in _entries(folder) if entry.name == SYSTEM_FILE), None)
     if entry is None:
-        return _system({"name": printable(folder.resolve().name)[:MAX_NAME] or "system"}, path)
+        return _system(unnamed, path)
     kind = _kind(entry)
     if kind is not None:
         raise UserError(f"{path}: {kind}; it must be a regular file")
@@ -222,7 +228,7 @@ def _read_system(folder: Path, entries: Sequence[os.DirEntry[str]]) -> SystemInf
         raise UserError(f"{path}: not UTF-8") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UserError(f"{path}: not valid TOML: {error}") from None
-    return _system(values, path)
+    return _system(unnamed | values, path)
 
 
 def _system(values: dict[str, Any], path: Path) -> SystemInfo:

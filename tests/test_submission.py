@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmdia_eval.errors import UserError
-from mmdia_eval.submission import load_submission
+from mmdia_eval.submission import load_submission, read_system
 from mmdia_eval.types import Dialogue, Task, Turn
 
 DIALOGUES = [Dialogue(f"d_{i}", (Turn("Ann", "Hello."), Turn("Bob", "Yes?"))) for i in range(3)]
@@ -129,7 +129,6 @@ def test_submission_toml(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ('name = "a"\nweights = true', "weights: unknown key.*known keys: name, organ"),
-        ('organization = "a"', "name: missing"),
         ('name = ""', "name: should have 1 to 80"),
         ('name = "a\\u202eb"', "no control or formatting"),
         ('name = "a"\ndate = "yesterday"', "date: .*'yesterday'"),
@@ -155,3 +154,10 @@ def test_submission_toml_is_not_read_through_a_link(tmp_path: Path) -> None:
     (folder / "submission.toml").symlink_to(tmp_path / "secret")
     with pytest.raises(UserError, match="a symbolic link"):
         load_submission(folder, DIALOGUES, 1)
+
+
+def test_a_submission_toml_without_a_name_takes_the_folders(tmp_path: Path) -> None:
+    folder = files(tmp_path / "dialogen", "d_0.wav")
+    (folder / "submission.toml").write_text('organization = "Acme"\n')
+    system = read_system(folder)
+    assert (system.name, system.organization) == ("dialogen", "Acme")

@@ -197,18 +197,25 @@ class _Run:
     def _do(self, role: str, todo: Sequence[Job], cached: int, stage: Stage | None) -> None:
         if not todo or self._pool is None:
             return
+        # Equal files of equal dialogues are one job.
+        targets: dict[str, list[Target]] = {}
+        first: dict[str, Job] = {}
+        for job in todo:
+            targets.setdefault(job.key, []).append((job.source.side, job.source.dialogue.id))
+            first.setdefault(job.key, job)
+        jobs = list(first.values())
         heard = took = 0.0
-        with self.reporter.stage(role, len(todo), cached) as line:
+        with self.reporter.stage(role, len(jobs), cached) as line:
             if stage is None:
-                done = self._pool.probe(todo)
+                done = self._pool.probe(jobs)
             else:
                 spec = StageSpec(type(stage.extractor), stage.extractor.settings)
-                done = self._pool.extract(spec, todo)
+                done = self._pool.extract(spec, jobs)
             for end in done:
                 line.advance()
-                target = end.job.source.side, end.job.source.dialogue.id
                 if end.problem:
-                    self.failures[target, role] = f"{role}: {end.problem}"
+                    for target in targets[end.job.key]:
+                        self.failures[target, role] = f"{role}: {end.problem}"
                 else:
                     heard += end.job.duration
                     took += end.cpu_seconds

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,18 @@ def test_scoring_again_computes_nothing_but_what_failed(tmp_path: Path) -> None:
     second = bench.run()
     assert second.outcomes == first.outcomes
     assert bench.calls() - before == Counter({"peak d1": 1})
+
+
+def test_equal_files_of_equal_dialogues_are_heard_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ["ok", "raise"])
+    for sample in list(bench.samples):
+        copy = replace(sample.dialogue, id=f"{sample.dialogue.id}-again")
+        bench.samples.append(Sample(copy, sample.output))
+    result = bench.run()
+    assert bench.calls() == Counter({"peak d0": 1, "peak d1": 1, "doubled d0": 1})
+    statuses = bench.statuses(result)
+    assert (statuses["d0"], statuses["d0-again"]) == ("scored", "scored")
+    assert (statuses["d1"], statuses["d1-again"]) == ("failed", "failed")
 
 
 def test_a_model_is_loaded_once_a_worker_and_stages_do_not_mix(tmp_path: Path) -> None:

@@ -331,6 +331,7 @@ def _measurement_key(
             job.metric.name,
             job.metric.version,
             job.settings,
+            dialogue.id,
             [
                 [turn.speaker, turn.text, turn.segment and asdict(turn.segment)]
                 for turn in dialogue.turns

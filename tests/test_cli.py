@@ -12,9 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import soundfile
+import toy_plugins  # noqa: F401 - registers the toy extractors
 
-from mmdia_eval.benchmark import load_benchmark, resolve_benchmark
+from mmdia_eval.benchmark import load_benchmark, resolve_benchmark, write_benchmark
 from mmdia_eval.cli import main
+from mmdia_eval.types import Dialogue, Turn
 
 MINI = resolve_benchmark("mini")
 
@@ -267,3 +269,39 @@ def test_the_same_run_writes_the_same_bytes(invoke: Invoke, outputs: Path) -> No
     shutil.rmtree("cache")
     score(invoke, outputs)
     assert content() == first
+
+
+def test_a_broken_instrument_makes_the_result_provisional(invoke: Invoke, tmp_path: Path) -> None:
+    """One dialogue's engine raises, another's worker dies: both fail, the third is scored."""
+    texts = ("ok", "raise", "die")
+    dialogues = [Dialogue(f"d{i}", (Turn("A", text),)) for i, text in enumerate(texts)]
+    write_benchmark(
+        tmp_path / "bench", name="toy", version="1", license="", splits={"test": dialogues}
+    )
+    folder = tmp_path / "system"
+    folder.mkdir()
+    for i, dialogue in enumerate(dialogues):
+        wave = np.sin(np.arange(8000 + i) / 9) / 2
+        soundfile.write(folder / f"{dialogue.id}.wav", wave, 16_000)
+    (tmp_path / "toy.toml").write_text(
+        f"""name = "toy"
+version = "1"
+summary = "for tests"
+comparable = false
+tasks = [1]
+[extractors]
+peak = {{ extractor = "toy_peak", settings = {{ log = "{tmp_path / "log"}" }} }}
+doubled = {{ extractor = "toy_doubled", settings = {{ log = "{tmp_path / "log"}" }} }}
+[[metrics]]
+name = "loudness"
+metric = "toy_loudness"
+""",
+        encoding="utf-8",
+    )
+    ended = invoke("score", folder, "--benchmark", "bench", "--protocol", "toy.toml")
+    assert ended.code == 1
+    assert "PROVISIONAL" in ended.out
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    coverage = results["metrics"][0]["coverage"]
+    assert (results["status"], coverage["scored"], coverage["failed"]) == ("provisional", 1, 2)
+    assert results["metrics"][0]["value"] == pytest.approx(1.0, abs=0.01)

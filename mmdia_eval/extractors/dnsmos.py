@@ -72,6 +72,7 @@ class Dnsmos(Extractor[MosPrediction]):
 
     version = "1"
     makes = MosPrediction
+    cost = 0.13
     needs = (Alignment,)
     requires = (
         Requirement("onnxruntime", "pip install 'onnxruntime>=1.20'"),

@@ -126,6 +126,7 @@ class Ge2eDiarization(Extractor[Diarization]):
 
     version = "1"
     makes = Diarization
+    cost = 0.02
     requires = (ge2e.REQUIREMENT,)
     Settings: ClassVar[type[api.Settings]] = DiarizationSettings
 

@@ -32,6 +32,7 @@ class Ge2eEmbeddings(Extractor[SpeakerEmbeddings]):
 
     version = "1"
     makes = SpeakerEmbeddings
+    cost = 0.02
     needs: ClassVar[tuple[type[Artifact], ...]] = (Alignment,)
     requires = (ge2e.REQUIREMENT,)
     Settings = EmbeddingSettings

@@ -65,6 +65,7 @@ class PocketsphinxAlignment(api.Extractor[Alignment]):
 
     version: ClassVar[str] = "1"
     makes = Alignment
+    cost = 0.02
     needs = (Transcript,)
     reads = ("script",)
     requires = REQUIRES

@@ -63,6 +63,7 @@ class PocketsphinxTranscript(api.Extractor[Transcript]):
 
     version: ClassVar[str] = "1"
     makes = Transcript
+    cost = 0.06
     requires = REQUIRES
     Settings = TranscriptSettings
     settings: TranscriptSettings

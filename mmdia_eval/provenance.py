@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -51,7 +52,10 @@ def extractor_records(stages: Sequence[Stage]) -> list[ExtractorRecord]:
                 WeightsRecord(name=weights.name, sha256=weights.sha256)
                 for weights in stage.extractor.weights()
             ],
-            identity={name: str(value) for name, value in stage.extractor.identity().items()},
+            identity={
+                name: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+                for name, value in stage.extractor.identity().items()
+            },
         )
         for stage in stages
     ]

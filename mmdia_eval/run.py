@@ -313,11 +313,19 @@ def _sources(plan: Plan) -> dict[Target, Source]:
     }
     wanted += [("reference", dialogue, audio) for dialogue, audio in referenced.values()]
     with ThreadPoolExecutor(4) as threads:
-        hashes = threads.map(lambda item: file_sha256(item[2]), wanted)
+        hashes = threads.map(lambda item: _content(item[2]), wanted)
     return {
         (side, dialogue.id): Source(side, dialogue, path, sha256)
         for (side, dialogue, path), sha256 in zip(wanted, hashes, strict=True)
     }
+
+
+def _content(path: Path) -> str:
+    """The file's sha256; a file that cannot be opened is left for the media door to name."""
+    try:
+        return file_sha256(path)
+    except OSError:
+        return digest(["cannot be opened", str(path)])
 
 
 def _measurement_key(

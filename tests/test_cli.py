@@ -240,6 +240,19 @@ def test_bad_manifest_lines_are_named_by_file_and_line(invoke: Invoke, tmp_path:
         assert f"test.jsonl:{number}" in ended.err
 
 
+def test_a_reference_recording_that_is_not_there_is_our_failure(
+    invoke: Invoke, outputs: Path, tmp_path: Path
+) -> None:
+    bench = tmp_path / "bench"
+    shutil.copytree(MINI, bench)
+    (bench / "media" / "mini_test_01.opus").unlink()
+    ended = invoke("score", outputs, "--benchmark", bench, "--metric", "sim_ref")
+    assert ended.code == 1
+    row = rows(RESULTS)["mini_test_01"]
+    assert row["status"] == "failed"
+    assert "mini_test_01.opus: unreadable: No such file" in str(row["reason"])
+
+
 def test_dry_run_shows_the_stages_and_runs_nothing(invoke: Invoke, outputs: Path) -> None:
     ended = invoke("score", outputs, "--dry-run")
     assert ended.code == 0

@@ -79,6 +79,17 @@ def test_every_dialogue_has_one_outcome_and_trouble_costs_only_its_own(tmp_path:
     assert counts["d5"] == counts["d6"] == {"sum": 0.0, "n": 1}
 
 
+def test_a_file_that_cannot_be_opened_is_missing_and_may_come_back(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ["ok", "ok"])
+    path = bench.samples[0].output
+    assert path is not None
+    away = path.rename(tmp_path / "away")
+    (outcome, _) = bench.run().outcomes
+    assert (outcome.status, outcome.reason) == ("missing", "unreadable: No such file or directory")
+    away.rename(path)
+    assert bench.statuses(bench.run()) == {"d0": "scored", "d1": "scored"}
+
+
 def test_scoring_again_computes_nothing_but_what_failed(tmp_path: Path) -> None:
     bench = Bench(tmp_path, ["ok", "raise", "ok"])
     first = bench.run()

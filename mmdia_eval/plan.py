@@ -209,6 +209,11 @@ class _Planner:
         except (UserError, ValidationError) as error:
             self.problems.append(f"extractor {role!r}: {_one_line(error)}")
             return None
+        if cls.__module__ == "__main__":
+            self.problems.append(
+                f"extractor {entry.extractor!r} is defined in the main script, which workers do "
+                "not import: put it into a module"
+            )
         missing = [requirement for requirement in cls.requires if not _installed(requirement)]
         self.problems.extend(
             f"extractor {entry.extractor!r} needs the package {requirement.module!r}: "

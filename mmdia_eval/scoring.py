@@ -61,8 +61,8 @@ def score(
     benchmark: Path | str | None = None,
     metrics: Sequence[str] = (),
     style: Style | None = None,
-    out: Path | None = None,
-    cache: Path | None = None,
+    out: Path | str | None = None,
+    cache: Path | str | None = None,
     jobs: int | None = None,
     reporter: Reporter | None = None,
 ) -> Results:
@@ -85,9 +85,10 @@ def score(
     Raises:
         UserError: for bad usage or input, with every problem found.
     """
-    request = prepare(outputs, task, split, protocol, benchmark, metrics, style, out)
-    store = Store(cache or default_root())
-    return execute(request, store, jobs or default_jobs(), reporter, out)[0]
+    path = None if out is None else Path(out)
+    request = prepare(outputs, task, split, protocol, benchmark, metrics, style, path)
+    store = Store(Path(cache) if cache else default_root())
+    return execute(request, store, jobs or default_jobs(), reporter, path)[0]
 
 
 def execute(

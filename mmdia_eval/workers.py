@@ -7,15 +7,16 @@ starts another and goes on.
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
+from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Literal
 
 from mmdia_eval import media
@@ -67,6 +68,27 @@ class Done:
     job: Job
     problem: str | None
     cpu_seconds: float = 0.0
+
+
+class _Process(SpawnProcess):
+    """A spawned process that does not run the user's script again.
+
+    `spawn` imports the main module first: a script without `if __name__ == "__main__"` would start
+    scoring once more in each worker. Workers need nothing of it.
+    """
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802 - multiprocessing's name
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            return SpawnProcess._Popen(process_obj)  # noqa: SLF001
+        finally:
+            sys.modules["__main__"] = main
+
+
+class _Context(SpawnContext):
+    Process = _Process
 
 
 class Pool:
@@ -122,7 +144,7 @@ class Pool:
                 max_workers=self._jobs,
                 initializer=_start,
                 initargs=self._arguments,
-                context=multiprocessing.get_context("spawn"),
+                context=_Context(),
             )
         return self._pool
 

@@ -72,6 +72,14 @@ def test_an_engine_that_is_not_installed_comes_with_its_command(
     ]
 
 
+def test_an_extractor_of_the_main_script_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PeakExtractor, "__module__", "__main__")
+    (found,) = problems(toy_protocol(tmp_path))
+    assert "'toy_peak' is defined in the main script" in found
+
+
 def test_a_metric_asked_for_that_applies_to_nothing_is_a_problem() -> None:
     (found,) = problems(load_protocol("embedded"), "sim_ref")
     assert found.startswith("metric 'sim_ref' has nothing to score in this split: ")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -176,16 +175,16 @@ def test_a_second_run_gives_the_same(automatic: Extractor[Diarization]) -> None:
 
 
 @needs_wheel
-@pytest.mark.skipif("MMDIA_REAL_DATA" not in os.environ, reason="MMDIA_REAL_DATA is not set")
-def test_real_dialogues_have_their_speakers(automatic: Extractor[Diarization]) -> None:
-    folder = Path(os.environ["MMDIA_REAL_DATA"]) / "speech"
-    for line in (folder / "mm-dia.jsonl").read_text().splitlines():
+def test_real_dialogues_have_their_speakers(
+    automatic: Extractor[Diarization], real_speech: Path
+) -> None:
+    for line in (real_speech / "mm-dia.jsonl").read_text().splitlines():
         entry = json.loads(line)
         turns = tuple(
             Turn(str(s["speaker"][0]), s["text"], Segment(s["start"], s["end"]))
             for s in entry["segments"]
         )
         dialogue = Dialogue(entry["dialog_id"], turns)
-        found = diarize(automatic, read(folder / entry["path"]))
+        found = diarize(automatic, read(real_speech / entry["path"]))
         assert len(found.speakers) == len(dialogue.speakers)
         assert len(set(labels_of_turns(dialogue, found))) == len(dialogue.speakers)

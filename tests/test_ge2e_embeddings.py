@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -112,15 +111,13 @@ def test_neither_a_second_run_nor_company_changes_a_byte() -> None:
         assert made.extract([item])[0].vectors.tobytes() == expected.vectors.tobytes()
 
 
-@pytest.mark.skipif("MMDIA_REAL_DATA" not in os.environ, reason="MMDIA_REAL_DATA is not set")
-def test_real_voices_stand_apart() -> None:
-    folder = Path(os.environ["MMDIA_REAL_DATA"]) / "speech"
-    for line in (folder / "mm-dia.jsonl").read_text().splitlines():
+def test_real_voices_stand_apart(real_speech: Path) -> None:
+    for line in (real_speech / "mm-dia.jsonl").read_text().splitlines():
         entry = json.loads(line)
         turns = tuple(
             Turn(str(s["speaker"][0]), s["text"], Segment(s["start"], s["end"]))
             for s in entry["segments"]
         )
         dialogue = Dialogue(entry["dialog_id"], turns)
-        same, other = cosines(of_reference(dialogue, read(folder / entry["path"])), dialogue)
+        same, other = cosines(of_reference(dialogue, read(real_speech / entry["path"])), dialogue)
         assert np.mean(same) > np.mean(other) + 0.1

@@ -288,12 +288,8 @@ def test_a_benchmark_is_never_written_over(tmp_path: Path) -> None:
         import_benchmark(source, tmp_path / "out")
 
 
-def test_real_dialogues(tmp_path: Path) -> None:
-    root = os.environ.get("MMDIA_REAL_DATA")
-    if not root:
-        pytest.skip("set MMDIA_REAL_DATA to the folder of real recordings")
-    speech = Path(root) / "speech" if (Path(root) / "speech").is_dir() else Path(root)
-    report, dialogues = imported(speech, tmp_path / "out", name="real")
+def test_real_dialogues(tmp_path: Path, real_speech: Path) -> None:
+    report, dialogues = imported(real_speech, tmp_path / "out", name="real")
     assert (report.read, report.kept, report.with_audio) == (4, 4, 4)
     assert dict(report.dropped) == {}
     assert [len(dialogue.speakers) for dialogue in dialogues.values()] == [2, 2, 2, 3]

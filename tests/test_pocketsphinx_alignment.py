@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import replace
 from itertools import pairwise
@@ -149,13 +148,10 @@ def test_results_do_not_depend_on_what_came_before(aligner: PocketsphinxAlignmen
     assert aligner.extract(batch) == aligner.extract(batch[::-1])[::-1]
 
 
-def test_aligns_real_speech(aligner: PocketsphinxAlignment) -> None:
-    folder = os.environ.get("MMDIA_REAL_DATA")
-    if folder is None:
-        pytest.skip("set MMDIA_REAL_DATA to a folder with real recordings and utterances.jsonl")
-    lines = (Path(folder) / "utterances.jsonl").read_text(encoding="utf-8").splitlines()
+def test_aligns_real_speech(aligner: PocketsphinxAlignment, real_speech: Path) -> None:
+    lines = (real_speech / "utterances.jsonl").read_text(encoding="utf-8").splitlines()
     for item in map(json.loads, lines):
-        alignment = align(aligner, sound(Path(folder) / item["file"]), item["text"])
+        alignment = align(aligner, sound(real_speech / item["file"]), item["text"])
         assert alignment.problem is None, item["file"]
         (turn,) = alignment.turns
         assert len(turn.words) >= 0.98 * turn.expected

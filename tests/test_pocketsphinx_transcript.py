@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -150,15 +149,12 @@ def test_generic_model_hears_words_beyond_the_script() -> None:
     assert jiwer.wer(said, " ".join(word.text for word in transcript.words)) < 0.3
 
 
-def test_hears_real_speech() -> None:
-    folder = os.environ.get("MMDIA_REAL_DATA")
-    if folder is None:
-        pytest.skip("set MMDIA_REAL_DATA to a folder with real recordings and mm-dia.jsonl")
-    lines = (Path(folder) / "mm-dia.jsonl").read_text(encoding="utf-8").splitlines()
+def test_hears_real_speech(real_speech: Path) -> None:
+    lines = (real_speech / "mm-dia.jsonl").read_text(encoding="utf-8").splitlines()
     items = [json.loads(line) for line in lines]
     texts = [[s["text"].partition("]")[2] for s in item["segments"]] for item in items]
     real = loaded((*MINI.scripts, *(text for turns in texts for text in turns)))
-    transcripts = real.extract([inputs(sound(Path(folder) / item["path"])) for item in items])
+    transcripts = real.extract([inputs(sound(real_speech / item["path"])) for item in items])
     said = [" ".join(spoken_words(" ".join(turns))) for turns in texts]
     heard = [" ".join(word.text for word in transcript.words) for transcript in transcripts]
     assert jiwer.wer(said, heard) < 0.06

@@ -38,18 +38,26 @@ BenchmarkOption = Annotated[
 ]
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        from mmdia_eval import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Log details, with tracebacks, to stderr.")
     ] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and stop."
+        ),
+    ] = False,
 ) -> None:
-    if version:
-        from mmdia_eval import __version__
-
-        typer.echo(__version__)
-        raise typer.Exit
     if verbose:
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
         logging.getLogger("mmdia_eval").setLevel(logging.DEBUG)

@@ -14,6 +14,7 @@ from mmdia_eval.report import plain_console
 from mmdia_eval.run import Work
 
 DIRECTIONS = {True: "higher is better", False: "lower is better", None: "best near the reference"}
+BETTER = {True: "higher", False: "lower", None: "near reference"}
 
 
 def print_survey(works: Sequence[Work], jobs: int) -> None:
@@ -33,23 +34,25 @@ def print_survey(works: Sequence[Work], jobs: int) -> None:
 
 
 def print_metrics(protocol: Protocol) -> None:
-    """The columns of a protocol, and what each needs."""
+    """The columns of a protocol, and what each reads."""
     table = Table(box=None, pad_edge=False)
-    for title in ("name", "metric", "direction", "needs", "by default"):
-        table.add_column(title, overflow="fold")
+    table.add_column("name", no_wrap=True)
+    for title in ("metric", "better", "reads"):
+        table.add_column(title)
     for entry in protocol.metrics:
         cls = registry.metric.get(entry.metric)
-        needs = ", ".join(kind.kind for kind in cls.needs)
-        if cls.reference_needs:
-            needs += "; of the reference: " + ", ".join(k.kind for k in cls.reference_needs)
-        default = "yes" if entry.default else "no"
-        direction = DIRECTIONS[cls.higher_is_better]
-        table.add_row(entry.name, f"{entry.metric} {cls.version}", direction, needs, default)
+        reads = [kind.kind for kind in cls.needs]
+        reads += [f"reference's {kind.kind}" for kind in cls.reference_needs]
+        name = entry.name if entry.default else f"{entry.name} *"
+        better = BETTER[cls.higher_is_better]
+        table.add_row(name, entry.metric, better, "\n".join(reads))
     console = plain_console()
     console.print(
         f"protocol {protocol.name} {protocol.version}: {protocol.summary}", soft_wrap=True
     )
     console.print(table)
+    if not all(entry.default for entry in protocol.metrics):
+        console.print("* only when asked for: --metric NAME")
 
 
 def print_metric(name: str) -> None:

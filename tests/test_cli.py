@@ -14,8 +14,10 @@ import pytest
 import soundfile
 import toy_plugins  # noqa: F401 - registers the toy extractors
 
+import mmdia_eval
 from mmdia_eval.benchmark import load_benchmark, resolve_benchmark, write_benchmark
 from mmdia_eval.cli import main
+from mmdia_eval.protocol import load_protocol
 from mmdia_eval.types import Dialogue, Turn
 
 MINI = resolve_benchmark("mini")
@@ -251,6 +253,19 @@ def test_a_reference_recording_that_is_not_there_is_our_failure(
     row = rows(RESULTS)["mini_test_01"]
     assert row["status"] == "failed"
     assert "mini_test_01.opus: unreadable: No such file" in str(row["reason"])
+
+
+def test_the_version_is_printed(invoke: Invoke) -> None:
+    ended = invoke("--version")
+    assert (ended.code, ended.out.strip()) == (0, mmdia_eval.__version__)
+
+
+def test_the_metrics_of_a_protocol_are_listed_and_explained(invoke: Invoke) -> None:
+    listed = invoke("metrics", "list").out
+    for entry in load_protocol("embedded").metrics:
+        assert entry.name in listed
+        assert entry.metric in invoke("metrics", "explain", entry.metric).out
+    assert invoke("metrics", "explain", "werr").code == 2
 
 
 def test_dry_run_shows_the_stages_and_runs_nothing(invoke: Invoke, outputs: Path) -> None:

@@ -4,13 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
+from built_in import METRICS
 
 from mmdia_eval.metrics.mos import Mos
 from mmdia_eval.registry import metric
 
 CARDS = Path(__file__).parent.parent / "docs" / "metrics"
 ROW = re.compile(r"^\| (\w+) \| (.+) \|$", re.MULTILINE)
-NAMES = list(metric)
+NAMES = METRICS
 PARAGRAPHS = (
     "Measures",
     "Definition.",

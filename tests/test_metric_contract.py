@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 import pytest
+from built_in import METRICS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,7 +84,7 @@ def good_artifacts(dialogue: Dialogue) -> Artifacts:
     return Artifacts(made, {SpeakerEmbeddings: embeddings})
 
 
-@pytest.fixture(params=list(metric))
+@pytest.fixture(params=METRICS)
 def one(request: pytest.FixtureRequest) -> Metric:
     cls = metric.get(cast("str", request.param))
     return cls(cls.Settings())
@@ -147,7 +148,7 @@ def test_sums_over_dialogues_have_a_value_between_theirs(one: Metric) -> None:
 
 @given(data=st.data())
 def test_reduce_is_the_same_on_scalars_and_on_arrays(data: st.DataObject) -> None:
-    name = data.draw(st.sampled_from(list(metric)))
+    name = data.draw(st.sampled_from(METRICS))
     one = metric.get(name)(metric.get(name).Settings())
     columns = {
         field: np.array(data.draw(st.lists(WHOLE, min_size=3, max_size=3)), dtype=np.float64)

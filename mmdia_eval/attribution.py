@@ -41,22 +41,15 @@ def speaker_runs(
     return runs
 
 
-def words_by_speaker(
-    transcript: Transcript, diarization: Diarization, normalize: Callable[[str], str]
-) -> dict[str, str]:
-    """The normalised text of each speaker who was given words: `speaker_runs`, joined by speaker.
+def texts_by_speaker(runs: Iterable[Run]) -> dict[str, str]:
+    """Each speaker's runs joined in their order; speakers in the order of their first run.
 
     >>> from mmdia_eval.types import SpeakerSegment, Utterance, Word
     >>> heard = Transcript((Utterance((Word("Hi,", 0.0, 0.4), Word("hello", 0.5, 0.9))),))
     >>> who = Diarization((SpeakerSegment(0.0, 0.45, "A"), SpeakerSegment(0.45, 1.0, "B")))
-    >>> words_by_speaker(heard, who, str.lower)
+    >>> texts_by_speaker(speaker_runs(heard, who, str.lower))
     {'A': 'hi,', 'B': 'hello'}
     """
-    return texts_by_speaker(speaker_runs(transcript, diarization, normalize))
-
-
-def texts_by_speaker(runs: Iterable[Run]) -> dict[str, str]:
-    """Each speaker's runs joined in their order; speakers in the order of their first run."""
     texts: dict[str, list[str]] = {}
     for run in runs:
         texts.setdefault(run.speaker, []).append(run.text)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mmdia_eval.attribution
-from mmdia_eval.attribution import ONLY_SPEAKER, Run, speaker_runs, words_by_speaker
+from mmdia_eval.attribution import ONLY_SPEAKER, Run, speaker_runs, texts_by_speaker
 from mmdia_eval.text import normalizer
 from mmdia_eval.types import Diarization, SpeakerSegment, Transcript, Utterance, Word
 
@@ -19,7 +19,7 @@ def transcript(*utterances: list[tuple[str, float, float]]) -> Transcript:
 
 
 def speaker_of(word: tuple[float, float], segments: Diarization) -> str:
-    (speaker,) = words_by_speaker(transcript([("w", *word)]), segments, str)
+    (speaker,) = texts_by_speaker(speaker_runs(transcript([("w", *word)]), segments, str))
     return speaker
 
 
@@ -59,11 +59,11 @@ def test_equal_shares_go_to_the_speaker_heard_first() -> None:
 
 def test_no_segments_is_one_speaker() -> None:
     words = transcript([("a", 0, 1)], [("b", 2, 3)])
-    assert words_by_speaker(words, diarization(), str) == {ONLY_SPEAKER: "a b"}
+    assert texts_by_speaker(speaker_runs(words, diarization(), str)) == {ONLY_SPEAKER: "a b"}
 
 
 def test_nothing_heard() -> None:
-    assert words_by_speaker(transcript(), TWO, str) == {}
+    assert texts_by_speaker(speaker_runs(transcript(), TWO, str)) == {}
     assert speaker_runs(transcript([]), diarization(), str) == []
 
 
@@ -73,7 +73,7 @@ def test_runs_end_with_the_speaker_or_the_utterance() -> None:
     )
     runs = [Run("A", "one two"), Run("B", "three"), Run("B", "four")]
     assert speaker_runs(words, TWO, str) == runs
-    assert words_by_speaker(words, TWO, str) == {"A": "one two", "B": "three four"}
+    assert texts_by_speaker(speaker_runs(words, TWO, str)) == {"A": "one two", "B": "three four"}
 
 
 def test_each_run_is_normalised_by_itself() -> None:
@@ -81,7 +81,10 @@ def test_each_run_is_normalised_by_itself() -> None:
         [("one", 0.0, 0.2), ("two", 2.1, 2.3), ("three", 2.3, 2.4)], [("four", 2.5, 2.8)]
     )
     # Whisper's rules would make "two three" and "four" one number, had they been joined.
-    assert words_by_speaker(words, TWO, normalizer("whisper-en")) == {"A": "one", "B": "23 4"}
+    assert texts_by_speaker(speaker_runs(words, TWO, normalizer("whisper-en"))) == {
+        "A": "one",
+        "B": "23 4",
+    }
 
 
 times = st.floats(0, 60)

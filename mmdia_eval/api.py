@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from mmdia_eval.types import Artifact, Artifacts, Audio, Dialogue
+from mmdia_eval import models
+from mmdia_eval.types import Artifact, Artifacts, Audio, Dialogue, Weights
 
 Counts = Mapping[str, float]
 """Sufficient statistics of one dialogue, by field name. The harness only ever adds them."""
@@ -30,20 +33,17 @@ class Requirement:
 
 
 @dataclass(frozen=True)
-class Weights:
-    """A model file that determines an extractor's output."""
-
-    name: str
-    sha256: str
-
-
-@dataclass(frozen=True)
 class Inputs:
-    """What an extractor sees of one file: its sound, its dialogue, the artifacts it needs."""
+    """What an extractor sees of one file: its sound, its dialogue, the artifacts it needs.
+
+    `path` is the file itself, for engines that take more of it than its sound; none opens it but
+    through `mmdia_eval.media`.
+    """
 
     audio: Audio
     dialogue: Dialogue
     artifacts: Artifacts
+    path: Path = Path()
 
 
 A = TypeVar("A", bound=Artifact)
@@ -56,6 +56,10 @@ class Extractor(ABC, Generic[A]):
     "speaker_count", "turn_times"), so that the cache knows; the audio always counts.
     Importing the module and constructing the class must be cheap: engines are imported in `load`.
     `cost` is CPU seconds per second of audio, the estimate until this machine has its own figure.
+
+    One whose `device` is "gpu" runs on an accelerator where there is one, else on the CPU: the
+    harness sets `torch_device` before `load`. It gets batches of up to `batch_seconds` of sound,
+    padding counted (number of files times the longest); 0 is one file at a time.
     """
 
     name: ClassVar[str]
@@ -66,6 +70,8 @@ class Extractor(ABC, Generic[A]):
     device: ClassVar[Literal["cpu", "gpu", "network"]] = "cpu"
     requires: ClassVar[tuple[Requirement, ...]] = ()
     cost: ClassVar[float | None] = None
+    batch_seconds: ClassVar[float] = 0.0
+    torch_device: str = "cpu"
     Settings: ClassVar[type[Settings]] = Settings
 
     def __init__(self, settings: Any, scripts: Sequence[str]) -> None:
@@ -73,9 +79,13 @@ class Extractor(ABC, Generic[A]):
         self.settings = settings
         self.scripts = tuple(scripts)
 
+    def models(self) -> tuple[str, ...]:
+        """Ids of the models used, as `mmdia_eval.models` lists them."""
+        return ()
+
     def weights(self) -> tuple[Weights, ...]:
         """The model files used, with their sha256. Called before `load`."""
-        return ()
+        return tuple(weights for id_ in self.models() for weights in models.weights(id_))
 
     def identity(self) -> Mapping[str, Any]:
         """JSON-able facts, beside name, version, settings and weights, that change the artifact."""
@@ -88,6 +98,47 @@ class Extractor(ABC, Generic[A]):
     @abstractmethod
     def extract(self, batch: Sequence[Inputs]) -> Sequence[A]:
         """One artifact for each input, in order. Results must not depend on the batch's make-up."""
+
+
+class RemoteExtractor(Extractor[A]):
+    """An extractor whose engine is a service: one question a file, many under way at once.
+
+    The harness runs it in the main process beside the local stages: `open` once, then `ask` for
+    each file, at most `concurrency` at a time, then `close`. `ask` handles the service's own faults
+    (retries, rate limits); what it raises fails that file alone.
+    """
+
+    device = "network"
+    concurrency: ClassVar[int] = 32
+
+    def load(self) -> None:
+        """Nothing: `open` connects."""
+
+    def extract(self, batch: Sequence[Inputs]) -> Sequence[A]:
+        """For use outside the harness."""
+        return asyncio.run(self._ask_all(batch))
+
+    async def _ask_all(self, batch: Sequence[Inputs]) -> list[A]:
+        await self.open()
+        try:
+            return list(await asyncio.gather(*map(self.ask, batch)))
+        finally:
+            await self.close()
+
+    async def open(self) -> None:
+        """Connect, in the event loop that will call `ask`."""
+
+    async def close(self) -> None:
+        """Let connections go. Called once, also after an error."""
+
+    @abstractmethod
+    async def ask(self, inputs: Inputs) -> A:
+        """The artifact of one file.
+
+        Raises:
+            StageStoppedError: no further file can succeed (quota spent, key refused): the harness
+                asks nothing more, keeps what it has and says how to go on.
+        """
 
 
 class Metric(ABC):

@@ -22,3 +22,10 @@ class MissingOutputError(Exception):
 
     Raised by `Metric.measure`; the message becomes the row's reason.
     """
+
+
+class StageStoppedError(Exception):
+    """No further file of a stage can succeed, for instance because a service's quota is spent.
+
+    Raised by `RemoteExtractor.ask`; what is done is kept. The message says what to do.
+    """

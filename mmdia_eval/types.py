@@ -75,6 +75,15 @@ class Style:
 
 
 @dataclass(frozen=True)
+class Keyframe:
+    """A still of the reference video: its file, its time in seconds, and who is seen, if known."""
+
+    path: Path
+    time: float
+    speaker: str | None = None
+
+
+@dataclass(frozen=True)
 class Dialogue:
     """One reference item of a benchmark. `duration` is the reference's, in seconds, where known."""
 
@@ -84,6 +93,7 @@ class Dialogue:
     audio: Path | None = None
     video: Path | None = None
     duration: float | None = None
+    keyframes: tuple[Keyframe, ...] = ()
 
     @cached_property
     def speakers(self) -> tuple[str, ...]:
@@ -129,6 +139,18 @@ class Artifact:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """A model file that determines an extractor's output.
+
+    `verified` is False when its sha256 is not one that the project lists.
+    """
+
+    name: str
+    sha256: str
+    verified: bool = True
+
+
+@dataclass(frozen=True)
 class MediaInfo(Artifact):
     """What the decoder found in a file. `problem` says why no metric may use it, or is None.
 
@@ -162,17 +184,34 @@ class Word:
 
 @dataclass(frozen=True)
 class Utterance:
-    """A run of words decoded together, between two pauses."""
+    """A run of words decoded together, between two pauses.
+
+    Where the recogniser says them: `speaker`, the label it gave the voice; `no_speech`, the
+    probability in [0, 1] that nobody speaks; `log_probability`, the mean over tokens (natural
+    logarithm); `compression_ratio`, of the text under zlib, high for a loop.
+    """
 
     words: tuple[Word, ...]
+    speaker: str | None = None
+    no_speech: float | None = None
+    log_probability: float | None = None
+    compression_ratio: float | None = None
 
 
 @dataclass(frozen=True)
 class Transcript(Artifact):
-    """What a recogniser heard, utterance by utterance, in time order."""
+    """What a recogniser heard, utterance by utterance, in time order.
+
+    `word_times` is False where it timed whole utterances only: their words then stand at even
+    steps. `language` is an ISO 639-1 code; `heard_seconds` is how much of the file's start was
+    listened to, None for all of it.
+    """
 
     kind: ClassVar[str] = "transcript"
     utterances: tuple[Utterance, ...]
+    word_times: bool = True
+    language: str | None = None
+    heard_seconds: float | None = None
 
     @property
     def words(self) -> Iterator[Word]:
@@ -238,9 +277,10 @@ class Alignment(Artifact):
 
 @dataclass(frozen=True, eq=False)
 class SpeakerEmbeddings(Artifact):
-    """One voice embedding a turn: `vectors` (n, d) float32 of unit length, `turns` their indices.
+    """Voice embeddings of turns, or of their sentences: `vectors` (n, d) float32 of unit length.
 
-    `seconds` is how much speech each was made of. Turns too short to embed are absent.
+    `turns` are the indices of the turns they belong to, `seconds` how much speech each was made of.
+    What is too short to embed is absent.
     """
 
     kind: ClassVar[str] = "speaker_embeddings"
@@ -264,6 +304,32 @@ class MosPrediction(Artifact):
     kind: ClassVar[str] = "mos"
     scores: Mapping[str, float]
     turns: tuple[TurnScores, ...] = ()
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One reply of a judge. `answers` is what was read from it; empty when `problem` says why not.
+
+    `model` is the version that the service says answered; `retries` counts transport faults before.
+    """
+
+    reply: str
+    answers: Mapping[str, int | str]
+    rationale: str | None
+    model: str
+    input_tokens: int
+    output_tokens: int
+    retries: int
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Verdict(Artifact):
+    """What a judge says of one dialogue, draw by draw. `prompt_sha256` is that of the rubric."""
+
+    kind: ClassVar[str] = "verdict"
+    draws: tuple[Draw, ...]
+    prompt_sha256: str
 
 
 A = TypeVar("A", bound=Artifact)

@@ -207,7 +207,12 @@ def _extract(spec: StageSpec, job: Job) -> float:
         worker.extractor.load()
         worker.spec = spec
     begin = time.process_time()
-    inputs = Inputs(_audio(worker.store, job.source), job.source.dialogue, _inputs(worker, job))
+    inputs = Inputs(
+        _audio(worker.store, job.source),
+        job.source.dialogue,
+        _inputs(worker, job),
+        job.source.path,
+    )
     (artifact,) = worker.extractor.extract([inputs])
     worker.store.write(job.key, artifact)
     return time.process_time() - begin

@@ -18,11 +18,11 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from mmdia_eval.api import Requirement, Weights
+from mmdia_eval.api import Requirement
 from mmdia_eval.errors import UserError
 from mmdia_eval.extractors.mel import mel_spectrogram
 from mmdia_eval.extractors.vad import VadParameters, frames_with_speech
-from mmdia_eval.types import SAMPLE_RATE, FloatArray
+from mmdia_eval.types import SAMPLE_RATE, FloatArray, Weights
 
 REQUIREMENT = Requirement("resemblyzer", "pip install --no-deps resemblyzer==0.1.4")
 WEIGHTS = Weights(

@@ -14,16 +14,10 @@ from pydantic import Field
 from threadpoolctl import threadpool_limits
 
 from mmdia_eval import api
-from mmdia_eval.api import Extractor, Inputs, Weights
+from mmdia_eval.api import Extractor, Inputs
 from mmdia_eval.extractors import ge2e, vad
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import (
-    Audio,
-    Diarization,
-    FloatArray,
-    Segment,
-    SpeakerSegment,
-)
+from mmdia_eval.types import Audio, Diarization, FloatArray, Segment, SpeakerSegment, Weights
 
 Labels = NDArray[np.int64]
 

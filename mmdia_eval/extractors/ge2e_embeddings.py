@@ -8,10 +8,10 @@ from typing import ClassVar
 from pydantic import Field
 
 from mmdia_eval import api
-from mmdia_eval.api import Extractor, Inputs, Weights
+from mmdia_eval.api import Extractor, Inputs
 from mmdia_eval.extractors import ge2e
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import SAMPLE_RATE, Alignment, Artifact, Segment, SpeakerEmbeddings
+from mmdia_eval.types import SAMPLE_RATE, Alignment, Artifact, Segment, SpeakerEmbeddings, Weights
 
 
 class EmbeddingSettings(api.Settings):

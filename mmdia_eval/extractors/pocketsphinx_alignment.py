@@ -10,7 +10,7 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from mmdia_eval import api
-from mmdia_eval.api import Inputs, Weights
+from mmdia_eval.api import Inputs
 from mmdia_eval.extractors.pocketsphinx_model import (
     REQUIRES,
     Lexicon,
@@ -26,6 +26,7 @@ from mmdia_eval.types import (
     Alignment,
     FloatArray,
     Transcript,
+    Weights,
     Word,
 )
 

@@ -14,10 +14,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmdia_eval.api import Requirement, Weights
+from mmdia_eval.api import Requirement
 from mmdia_eval.extractors.vad import pcm16
 from mmdia_eval.text import strip_marks
-from mmdia_eval.types import FloatArray, Word
+from mmdia_eval.types import FloatArray, Weights, Word
 
 if TYPE_CHECKING:
     from pocketsphinx import Decoder

@@ -251,13 +251,13 @@ def signature(request: Request, job: MetricJob) -> str:
         f"#{digest(stages[role].identity)[:8]}"
         for role in sorted(set(job.roles) & stages.keys())
     ]
+    settings = {**job.settings, "aggregation": job.metric.aggregation}
     parts = [
         f"{job.metric.name}@{job.metric.version}",
         f"protocol:{request.protocol.name}@{request.protocol.version}#{request.protocol.sha256[:8]}",
         f"split:{request.split}#{request.benchmark.split_sha256(request.split)[:8]}",
         *engines,
-        *(f"{name}:{value}" for name, value in sorted(job.settings.items())),
-        f"aggregation:{job.metric.aggregation}",
+        *(f"{name}:{value}" for name, value in sorted(settings.items())),
         f"mmdia-eval:{__version__}",
     ]
     return "|".join(parts)

@@ -71,7 +71,7 @@ def score(
     Args:
         outputs: folder of `output_<dialogue id>.<ext>` or `<dialogue id>.<ext>` files, with an
             optional `submission.toml`.
-        task: 1, speech from a script and a style.
+        task: 1, speech from a script and a style; 2, speech from a script and keyframes.
         split: one of the benchmark's splits.
         protocol: a shipped protocol's name or the path of a protocol's TOML file.
         benchmark: a benchmark folder, or "mini"; by default `MMDIA_BENCHMARK`, else "mini".
@@ -113,7 +113,7 @@ def prepare(
     checked = _task(task)
     loaded = load_benchmark(resolve_benchmark(benchmark))
     chosen = load_protocol(protocol)
-    dialogues = loaded.split(split)
+    dialogues = loaded.split(split, checked)
     names = _with_existing(metrics, chosen, loaded.split_sha256(split), out)
     problems: list[str] = []
     try:

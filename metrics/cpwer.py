@@ -221,7 +221,10 @@ def _descend(
 
 
 class CpWerSettings(WordErrorSettings):
-    """`definition`: "meeteval" is `cpwer`, "joined" is `joined_cpwer`."""
+    """`definition`: "meeteval" matches speakers one to one and adds their errors (`cpwer`);
+    "joined" makes one text of all speakers and forgives a word given to the neighbour
+    (`joined_cpwer`).
+    """
 
     definition: Literal["meeteval", "joined"] = "meeteval"
 

@@ -17,28 +17,24 @@ FIRST_TWO = ("0", "1")
 
 
 class CpWerLabelledSettings(CpWerSettings):
-    """`speakers`: "all" of both sides; "first_two" alone; two, dealt "by_parity" of the tags."""
+    """`speakers`: "all" of both sides; "first_two", the script's first two and the labels 0 and 1
+    alone; "by_parity", the script's turns dealt to two speakers by turns.
+    """
 
     speakers: Speakers = "all"
 
 
-def parity_runs(runs: Iterable[Run]) -> list[Run]:
-    """Two speakers, "0" and "1" by turns, whatever the labels say.
+def parity_runs(runs: Sequence[Run]) -> list[Run]:
+    """Two speakers by turns, whoever speaks: the runs with odd index first, as they are joined.
 
     ZipVoice-Dialog (`wer/dialog.py`) splits a text at its speaker tags and deals the pieces by
-    their number, the first being what stands before the first tag: so the second tag's words come
-    first, and two tags of one speaker in a row are two speakers.
+    their number, beginning with what stands before the first tag; so the second turn's speaker
+    comes first, and two turns of one speaker in a row are two speakers.
 
     >>> [(run.speaker, run.text) for run in parity_runs([Run("S1", "a"), Run("S1", "b")])]
     [('0', ''), ('1', 'a'), ('0', 'b')]
     """
-    pieces = [""]
-    for run in runs:
-        if run.speaker == ONLY_SPEAKER:
-            pieces[-1] = f"{pieces[-1]} {run.text}".strip()
-        else:
-            pieces.append(run.text)
-    return [Run(str(number % 2), text) for number, text in enumerate(pieces)]
+    return [Run("0", ""), *(Run("10"[number % 2], run.text) for number, run in enumerate(runs))]
 
 
 @metric("cpwer_labelled")
@@ -71,9 +67,7 @@ class CpWerLabelled(SpeakerErrorMetric):
             )
             for utterance in transcript.utterances
         ]
-        if self.settings.speakers == "first_two":
-            return _of(runs, FIRST_TWO)
-        return parity_runs(runs) if self.settings.speakers == "by_parity" else runs
+        return _of(runs, FIRST_TWO) if self.settings.speakers == "first_two" else runs
 
 
 def _of(runs: Iterable[Run], speakers: Sequence[str]) -> list[Run]:

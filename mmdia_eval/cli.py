@@ -191,11 +191,22 @@ def list_metrics(
 
 
 @metrics_app.command("explain")
-def explain_metric(name: Annotated[str, typer.Argument(help="A registered metric.")]) -> None:
+def explain_metric(
+    name: Annotated[
+        str, typer.Argument(help="A registered metric, or with --protocol one of its columns.")
+    ],
+    protocol: Annotated[
+        str | None, typer.Option(help="Name, or path of a .toml file: its column of that name.")
+    ] = None,
+) -> None:
     """What a metric measures, its unit, direction and inputs."""
-    from mmdia_eval.listing import print_metric
+    from mmdia_eval.listing import print_column, print_metric
+    from mmdia_eval.protocol import load_protocol
 
-    print_metric(name)
+    if protocol is None:
+        print_metric(name)
+    else:
+        print_column(name, load_protocol(protocol))
 
 
 @benchmark_app.command("import")

@@ -118,7 +118,7 @@ def prepare(
     problems: list[str] = []
     try:
         unanswered = [Sample(dialogue, None) for dialogue in dialogues]
-        plan = make_plan(chosen, checked, unanswered, loaded.scripts, names)
+        plan = make_plan(chosen.of(checked, style), checked, unanswered, loaded.scripts, names)
     except ProblemsError as error:
         problems += error.problems
     try:

@@ -117,6 +117,8 @@ def _definition(entry: MetricEntry, metric: Metric, protocol: Protocol) -> Itera
     for kind in metric.reference_needs:
         yield "of reference", _source(f"reference_{kind.kind}", protocol)
     yield from _settings(metric.settings)
+    for condition, changed in entry.when.items():
+        yield f"with {condition}", _pairs(changed)
     if metric.companion:
         yield "beside it", metric.companion
     worst = metric.reduce(metric.worst(SPECIMEN))

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -22,19 +22,19 @@ class _Entry(BaseModel):
 Condition = Literal["description", "triplet", "task1", "task2", "task3"]
 
 
-class ExtractorEntry(_Entry):
-    """The extractor behind a role. `inputs` names other roles for the kinds that it needs.
+class _Configured(_Entry):
+    """Settings and inputs of a plugin. An artifact kind comes from the role of its own name, unless
+    `inputs` names another.
 
     `when` has settings that hold for a task or for a way of telling the style only; where both
     apply, the task's win.
     """
 
-    extractor: str
     settings: dict[str, Any] = {}
     inputs: dict[str, str] = {}
     when: dict[Condition, dict[str, Any]] = {}
 
-    def of(self, task: Task, style: str | None) -> ExtractorEntry:
+    def of(self, task: Task, style: str | None) -> Self:
         """The entry with the settings that hold for this task and style."""
         held: list[Condition] = [name for name in self.when if name in (style, f"task{task}")]
         settings = dict(self.settings)
@@ -43,17 +43,20 @@ class ExtractorEntry(_Entry):
         return self.model_copy(update={"settings": settings, "when": {}})
 
 
-class MetricEntry(_Entry):
-    """A column of the results. An artifact kind comes from the role of its own name, unless
-    `inputs` names another; of the reference recording, from the role `reference_<kind>`.
-    `default` false: runs only when asked for by name. `note` says the definition in words, for
-    `metrics explain`; it determines no value.
+class ExtractorEntry(_Configured):
+    """The extractor behind a role."""
+
+    extractor: str
+
+
+class MetricEntry(_Configured):
+    """A column of the results. Artifacts of the reference recording come from the roles
+    `reference_<kind>`. `default` false: runs only when asked for by name. `note` says the
+    definition in words, for `metrics explain`; it determines no value.
     """
 
     name: str
     metric: str
-    settings: dict[str, Any] = {}
-    inputs: dict[str, str] = {}
     default: bool = True
     note: str = Field(default="", exclude=True)
 
@@ -75,8 +78,9 @@ class Protocol(_Entry):
 
     def of(self, task: Task, style: str | None) -> Protocol:
         """The protocol as it is run for a task and a style; `sha256` is that of the whole one."""
-        entries = {role: entry.of(task, style) for role, entry in self.extractors.items()}
-        return self.model_copy(update={"extractors": entries})
+        extractors = {role: entry.of(task, style) for role, entry in self.extractors.items()}
+        metrics = [entry.of(task, style) for entry in self.metrics]
+        return self.model_copy(update={"extractors": extractors, "metrics": metrics})
 
 
 def protocol_names() -> list[str]:

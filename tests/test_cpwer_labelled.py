@@ -102,8 +102,7 @@ def test_words_of_a_third_label_are_lost_in_the_release() -> None:
     assert column().measure(PLUNGER, labels(0, 0, 0, 1, 2, 1))["detected_speakers"] == 3
 
 
-def test_an_empty_answer_costs_every_word() -> None:
-    """`[]`, as the release writes for a request that failed."""
+def test_nothing_heard_costs_every_word() -> None:
     counts = column(**RELEASE).measure(PLUNGER, heard())
     assert counts == column(**RELEASE).worst(PLUNGER)
     assert column(**RELEASE).reduce(counts) == 1

@@ -155,6 +155,9 @@ def test_a_protocol_says_which_condition_its_judge_sees() -> None:
     ]
     found = [strict.of(*run).extractors["verdict"].settings["condition"] for run in runs]
     assert found == ["description", "description", "triplet", "keyframes"]
+    for entry in strict.of(2, "triplet").metrics:
+        if entry.name.startswith("judge_"):
+            assert entry.settings["condition"] == "keyframes"
     assert strict.sha256 == load_protocol("strict").sha256
 
 

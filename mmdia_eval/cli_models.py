@@ -115,6 +115,8 @@ def verify_command(
     chosen = _chosen(ids, protocol)
     if not ids and protocol is None:
         chosen = [id_ for id_ in chosen if listed.folder_of(listed.get(id_))]
+    if not chosen:
+        typer.echo(f"no listed model is in {listed.root()} or in the hub's cache")
     for id_ in chosen:
         listed.forget(id_)
     found = model_listing.checked(chosen)
@@ -122,7 +124,8 @@ def verify_command(
         for check in found:
             listed.accept(check)
         found = model_listing.checked(chosen)
-    model_listing.print_models(found)
+    if found:
+        model_listing.print_models(found)
     bad = [c for c in found if c.state not in (listed.State.VERIFIED, listed.State.PINNED)]
     print_lines(plain_console(), [line for c in bad for line in listed.refusals(c)], "yellow")
     if bad:

@@ -81,7 +81,7 @@ class Report:
 
 def examine() -> Report:
     """Look at everything; slow questions are asked at once."""
-    asked: Sequence[Callable[[], list[Fact]]] = (_torch, _mfa, _extras, _models, _keys, _others)
+    asked: Sequence[Callable[[], list[Fact]]] = (_torch, _extras, _models, _keys, _tools, _disk)
     with ThreadPoolExecutor(len(asked)) as threads:
         answers = [threads.submit(question) for question in asked]
         protocols = tuple(
@@ -149,42 +149,44 @@ def _torch() -> list[Fact]:
         memory = f"{gpu['memory'] / 2**30:.0f} GiB, {gpu['free'] / 2**30:.0f} GiB free"
         facts.append(Fact("compute", "GPU", True, f"{gpu['name']}, {memory}"))
     if not found["gpus"]:
-        hidden = shutil.which("nvidia-smi") and "; nvidia-smi is here, but torch sees no GPU"
-        facts.append(
-            Fact("compute", "GPU", True, f"none: everything runs on the CPU{hidden or ''}")
-        )
+        unseen = shutil.which("nvidia-smi") is not None
+        said = "nvidia-smi is here, but torch sees none" if unseen else "none"
+        facts.append(Fact("compute", "GPU", not unseen, f"{said}: everything runs on the CPU"))
     return facts
 
 
-def _mfa() -> list[Fact]:
+def _tools() -> list[Fact]:
+    ffmpeg = shutil.which("ffmpeg")
+    return [_mfa(), Fact("tools", "ffmpeg", ffmpeg is not None, ffmpeg or "not found")]
+
+
+def _mfa() -> Fact:
     named = os.environ.get("MMDIA_MFA")
     command = shlex.split(named) if named else ["mfa"]
     if shutil.which(command[0]) is None:
         why = f"MMDIA_MFA names {command[0]!r}, which is not there" if named else "none"
         hint = "conda create -n mfa -c conda-forge montreal-forced-aligner, then MMDIA_MFA"
-        return [Fact("tools", "MFA", False, f"{why}: {hint}='conda run -n mfa mfa'")]
+        return Fact("tools", "MFA", False, f"{why}: {hint}='conda run -n mfa mfa'")
     code, answer = _run([*command, "version"], TOOL_LIMIT)
     if code != 0:
-        return [Fact("tools", "MFA", False, f"{shlex.join(command)} fails: {_last_line(answer)}")]
-    return [Fact("tools", "MFA", True, f"{_last_line(answer)} ({shlex.join(command)})")]
+        return Fact("tools", "MFA", False, f"{shlex.join(command)} fails: {_last_line(answer)}")
+    return Fact("tools", "MFA", True, f"{_last_line(answer)} ({shlex.join(command)})")
 
 
 def _extras() -> list[Fact]:
     needs: dict[str, list[str]] = {}
     for line in _requirements():
-        extra = re.search(r"extra == ['\"]([^'\"]+)['\"]", line)
+        marker = re.search(r"extra == ['\"]([^'\"]+)['\"]", line)
         package = re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0]
-        if extra and package != "mmdia-eval":
-            needs.setdefault(extra[1], []).append(package)
+        if marker and package != "mmdia-eval":
+            needs.setdefault(marker[1], []).append(package)
     facts = []
     for extra, packages in needs.items():
         missing = [package for package in packages if not _installed(package)]
-        if missing:
-            said = f"missing: {', '.join(missing)}: pip install 'mmdia-eval[{extra}]'"
-        else:
-            said = f"all {len(packages)} packages"
+        how = f"missing: {', '.join(missing)}: pip install 'mmdia-eval[{extra}]'"
+        said = how if missing else f"all {len(packages)} packages"
         facts.append(Fact("extras", extra, not missing, said))
-    return facts
+    return facts or [Fact("extras", "all", False, "mmdia-eval itself is not installed: use pip")]
 
 
 def _requirements() -> list[str]:
@@ -213,18 +215,16 @@ def _models() -> list[Fact]:
 
 def _keys() -> list[Fact]:
     """Whether each is set; never what it is."""
+    there = {name: bool(os.environ.get(name)) for name in KEYS}
+    return [Fact("keys", name, is_, "set" if is_ else "not set") for name, is_ in there.items()]
+
+
+def _disk() -> list[Fact]:
+    folders = {"cache": default_root(), "models": models.root()}
     return [
-        Fact("keys", name, name in os.environ, "set" if os.environ.get(name) else "not set")
-        for name in KEYS
+        Fact("disk", name, True, f"{folder}: {_free(folder)} free")
+        for name, folder in folders.items()
     ]
-
-
-def _others() -> list[Fact]:
-    ffmpeg = shutil.which("ffmpeg")
-    facts = [Fact("tools", "ffmpeg", ffmpeg is not None, ffmpeg or "not found")]
-    for name, folder in (("cache", default_root()), ("models", models.root())):
-        facts.append(Fact("disk", name, True, f"{folder}: {_free(folder)} free"))
-    return facts
 
 
 def _free(folder: Path) -> str:

@@ -73,7 +73,7 @@ def print_files(found: ModelCheck) -> None:
     console = plain_console()
     lines = [
         f"{model.id}: {model.title}",
-        f"source: {model.page}, revision {model.revision or UNKNOWN}",
+        f"source: {model.page}" + (f", revision {model.revision or UNKNOWN}" if model.repo else ""),
         f"licence: {model.licence}{', gated: accept its terms at that page' * model.gated}",
         f"folder: {found.folder or 'none'}",
     ]

@@ -7,15 +7,17 @@ model's folder once their sha256 is the listed one, or the one that the source i
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import shutil
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
 from mmdia_eval import model_files, models
 from mmdia_eval.errors import UserError
@@ -25,6 +27,8 @@ from mmdia_eval.store import file_sha256
 SPARE = 500_000_000
 """Bytes of disk that a download leaves free."""
 TIMEOUT = 60.0
+TRIES, PAUSE = 5, 2.0
+"""How often a broken connection is taken up again, and the seconds before."""
 CHUNK = 1 << 20
 
 Progress = Callable[[str, int, int | None], None]
@@ -33,14 +37,15 @@ Progress = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True)
 class Source:
-    """What the source says of a file: its digest (sha256, or git's sha1 of small files), its size.
+    """Where to get a file, and what the source says of it: its digest and its size.
 
-    `commit` is the state of the repository that it speaks of.
+    The digest is a sha256, or of the hub's small files git's sha1.
     """
 
+    url: str
+    headers: Mapping[str, str]
     digest: str | None
     size: int | None
-    commit: str | None = None
 
 
 def fetch(id_: str, progress: Progress) -> Path:
@@ -82,26 +87,42 @@ def _todo(model: Model) -> list[ModelFile]:
 def _bring(
     model: Model, origin: _Hub | _Web, file: ModelFile, target: Path, progress: Progress
 ) -> None:
-    stated = Source(file.sha256, file.size) if file.sha256 else origin.ask(file)
-    if stated is None:
+    source = origin.ask(file)
+    if source is None:
         _bring_parts(model, origin, file, target, progress)
         return
+    _refuse_unless(_could_be(file, source), model, file)
     path = target / file.name
-    if not (file.sha256 is None and path.is_file() and _is(path, stated.digest)):
-        part = origin.download(file, stated, progress)
-        if not _is(part, stated.digest):
+    digest = file.sha256 or source.digest
+    if not (path.is_file() and _is(path, digest)):
+        part = models.incoming(model.id) / f"{file.name}.part"
+        _download(source, part, lambda done: progress(file.name, done, source.size))
+        good = _is(part, digest)
+        if not good:
             part.unlink()
-            raise UserError(
-                f"model {model.id!r}: {model.page} gave another {file.name} than "
-                f"{'the listed one' if file.sha256 else 'it said'} (sha256 or git digest "
-                f"{stated.digest}): it was thrown away; try again, and tell the project if it stays"
-            )
+        _refuse_unless(good, model, file)
         path.parent.mkdir(parents=True, exist_ok=True)
         part.replace(path)
-    sha256 = stated.digest if file.sha256 and stated.digest else file_sha256(path)
+    sha256 = file.sha256 or file_sha256(path)
     model_files.remember(path, sha256)
     if file.sha256 is None:
         models.pin(model.id, {file.name: sha256})
+
+
+def _could_be(file: ModelFile, source: Source) -> bool:
+    """Whether what the source says leaves room for the listed file: asked before gigabytes come."""
+    other_size = None not in (file.size, source.size) and file.size != source.size
+    digest = source.digest or ""
+    return not other_size and not (file.sha256 and len(digest) == 64 and digest != file.sha256)
+
+
+def _refuse_unless(good: bool, model: Model, file: ModelFile) -> None:
+    if not good:
+        stated = f"the listed one (sha256 {file.sha256})" if file.sha256 else "it said itself"
+        raise UserError(
+            f"model {model.id!r}: {model.page} gives another {file.name} than {stated}; "
+            "it is not kept. Try again; if it stays so, tell the project"
+        )
 
 
 def _bring_parts(
@@ -144,8 +165,59 @@ def _explain(error: OSError) -> str:
     return f"the download stopped: {first}: the same command goes on"
 
 
+def _download(source: Source, part: Path, progress: Callable[[int], None]) -> None:
+    """Bring the whole file to `part`; what is there of it is continued."""
+    part.parent.mkdir(parents=True, exist_ok=True)
+    for left in reversed(range(TRIES)):
+        have = part.stat().st_size if part.exists() else 0
+        if source.size is not None and have == source.size:
+            return
+        try:
+            _stream(source, part, have, progress)
+        except urllib.error.HTTPError as error:
+            if error.code == 416:  # What is here is no start of that file.
+                part.unlink()
+            if error.code < 500 or not left:
+                raise
+        except (OSError, http.client.HTTPException) as error:
+            if not left:
+                raise OSError(str(error)) from error
+        else:
+            if source.size in (None, part.stat().st_size):
+                return
+        time.sleep(PAUSE)
+    raise OSError(f"{part.stat().st_size} of {source.size} bytes came")
+
+
+def _stream(source: Source, part: Path, have: int, progress: Callable[[int], None]) -> None:
+    headers = {**source.headers, **({"Range": f"bytes={have}-"} if have else {})}
+    request = urllib.request.Request(source.url, headers=headers)  # noqa: S310 - listed
+    with (
+        urllib.request.urlopen(request, timeout=TIMEOUT) as answer,  # noqa: S310 - listed
+        part.open("ab" if answer.status == 206 else "wb") as out,
+    ):
+        while chunk := answer.read(CHUNK):
+            out.write(chunk)
+            progress(out.tell())
+
+
+class _Web:
+    """Files below one web address."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    def ask(self, file: ModelFile) -> Source:
+        """A web server states no digest."""
+        return Source(f"{self.model.url}/{file.name}", {}, None, file.size)
+
+
 class _Hub:
-    """The Hugging Face hub, or what `HF_ENDPOINT` names in its place."""
+    """The Hugging Face hub, or what `HF_ENDPOINT` names in its place.
+
+    Its library is asked for all but the transfer, which since version 2 it does not take up again
+    after a stop (huggingface_hub 2.4, `_download_to_tmp_and_move`).
+    """
 
     def __init__(self, model: Model) -> None:
         if find_spec("huggingface_hub") is None:
@@ -162,42 +234,14 @@ class _Hub:
 
     def ask(self, file: ModelFile) -> Source | None:
         """What the hub says of a file; None when it has none of that name."""
-        import huggingface_hub as hub  # noqa: PLC0415
+        from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url  # noqa: PLC0415
 
-        url = hub.hf_hub_url(
-            str(self.model.repo), file.name, revision=self.model.revision, endpoint=self.endpoint
-        )
-        found = self._call(
-            lambda: hub.get_hf_file_metadata(
+        repo, revision = str(self.model.repo), self.model.revision
+        url = hf_hub_url(repo, file.name, revision=revision, endpoint=self.endpoint)
+        try:
+            found = get_hf_file_metadata(
                 url, token=self.token or False, endpoint=self.endpoint, retry_on_errors=True
             )
-        )
-        return found and Source(found.etag, found.size, found.commit_hash)
-
-    def download(self, file: ModelFile, stated: Source, progress: Progress) -> Path:
-        """The file, in the incoming folder. The hub's library shows the progress itself."""
-        import huggingface_hub as hub  # noqa: PLC0415
-
-        found = self._call(
-            lambda: hub.hf_hub_download(
-                str(self.model.repo),
-                file.name,
-                revision=stated.commit or self.model.revision,
-                local_dir=models.incoming(self.model.id),
-                token=self.token or False,
-                endpoint=self.endpoint,
-            )
-        )
-        if found is None:
-            raise UserError(f"model {self.model.id!r}: {self.model.page} has no file {file.name}")
-        return Path(found)
-
-    def _call(self, request: Callable[[], Any]) -> Any:
-        """The request's answer; None for a file that does not exist. Errors become OSErrors."""
-        from huggingface_hub import errors  # noqa: PLC0415
-
-        try:
-            return request()
         except errors.GatedRepoError:
             why = "the token is not accepted there" if self.token else "there is no token"
             raise UserError(_gated(self.model, why)) from None
@@ -207,6 +251,10 @@ class _Hub:
             raise UserError("HF_HUB_OFFLINE forbids the network: unset it to fetch") from None
         except errors.HTTPError as error:  # type: ignore[attr-defined]
             raise OSError(str(error)) from error
+        # The token is the hub's: the store that it may send us to must not see it.
+        own = urlsplit(found.location).netloc == urlsplit(url).netloc
+        headers = {"Authorization": f"Bearer {self.token}"} if own and self.token else {}
+        return Source(found.location, headers, found.etag, found.size)
 
 
 def _gated(model: Model, why: str) -> str:
@@ -214,40 +262,3 @@ def _gated(model: Model, why: str) -> str:
         f"model {model.id!r} is gated, and {why}: accept its terms at {model.page}, make a token "
         f"at https://huggingface.co/settings/tokens, and set {models.TOKEN_VARIABLE} to it"
     )
-
-
-class _Web:
-    """Files below one web address."""
-
-    def __init__(self, model: Model) -> None:
-        self.model = model
-
-    def ask(self, file: ModelFile) -> Source:
-        """Nothing: a web server states no digest."""
-        return Source(file.sha256, file.size)
-
-    def download(self, file: ModelFile, stated: Source, progress: Progress) -> Path:
-        """The file, in the incoming folder; what is there of it is continued."""
-        part = models.incoming(self.model.id) / f"{file.name}.part"
-        part.parent.mkdir(parents=True, exist_ok=True)
-        have = part.stat().st_size if part.exists() else 0
-        if stated.size is None or have != stated.size:
-            self._stream(f"{self.model.url}/{file.name}", part, have, file, progress)
-        if stated.size is not None and part.stat().st_size < stated.size:
-            raise OSError(f"{part.stat().st_size} of {stated.size} bytes came")
-        return part
-
-    @staticmethod
-    def _stream(url: str, part: Path, have: int, file: ModelFile, progress: Progress) -> None:
-        headers: Mapping[str, str] = {"Range": f"bytes={have}-"} if have else {}
-        request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - listed
-        try:
-            answer = urllib.request.urlopen(request, timeout=TIMEOUT)  # noqa: S310 - listed
-        except urllib.error.HTTPError as error:
-            if error.code == 416:  # What is here is not the start of that file.
-                part.unlink()
-            raise
-        with answer, part.open("ab" if answer.status == 206 else "wb") as out:
-            while chunk := answer.read(CHUNK):
-                out.write(chunk)
-                progress(file.name, out.tell(), file.size)

@@ -17,13 +17,16 @@ COMMIT = "c" * 40
 class Hub:
     """`files` by path. Gated ones want the token `good`. `cut` ends the first answer early.
 
-    `asked` lists each request: method, path, range.
+    With a `store`, an address, it sends who asks for large files there, as the hub does. `asked`
+    lists each request: method, path, range; `tokens` what each gave as authorization.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
     gated: bool = False
     cut: int | None = None
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
+    tokens: list[str | None] = field(default_factory=list)
+    store: str | None = None
     address: str = ""
 
 
@@ -44,6 +47,7 @@ class _Handler(BaseHTTPRequestHandler):
     def answer(self, with_body: bool) -> None:
         wanted = self.headers.get("Range")
         self.hub.asked.append((self.command, self.path, wanted))
+        self.hub.tokens.append(self.headers.get("Authorization"))
         name = re.sub(r"^/(org/tiny/resolve/[^/]+|web)/", "", self.path)
         if self.hub.gated and self.headers.get("Authorization") != "Bearer good":
             self.refuse(401, "GatedRepo")
@@ -63,7 +67,12 @@ class _Handler(BaseHTTPRequestHandler):
         small = name.endswith((".json", ".txt"))
         digest = git_digest(content) if small else hashlib.sha256(content).hexdigest()
         start = int(wanted[6:].partition("-")[0]) if wanted else 0
-        self.send_response(206 if wanted else 200)
+        redirected = self.hub.store is not None and not small
+        self.send_response(302 if redirected else 206 if wanted else 200)
+        if redirected:
+            self.send_header("Location", f"{self.hub.store}/{name}")
+            self.send_header("X-Linked-Size", str(len(content)))
+            self.send_header("X-Linked-ETag", f'"{digest}"')
         if wanted:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         self.send_header("ETag", f'"{digest}"')

@@ -14,7 +14,7 @@ import pytest
 from loopback_hub import COMMIT, Hub, serving
 from safetensors.numpy import save
 
-from mmdia_eval import models
+from mmdia_eval import model_fetch, models
 from mmdia_eval.errors import UserError
 from mmdia_eval.model_fetch import fetch
 from mmdia_eval.models import Model, ModelFile, State
@@ -88,20 +88,29 @@ def test_what_is_here_and_right_is_not_fetched_again(
     assert {path.rpartition("/")[2] for _, path, _ in hub.asked} == {"config.json"}
 
 
+def test_a_wrong_file_of_the_hub_is_refused_before_it_comes(
+    hub: Hub, listing: Callable[..., Path]
+) -> None:
+    listing({"model.safetensors": WEIGHTS})
+    hub.files["model.safetensors"] = WEIGHTS[:-1] + b"\xff"
+    with pytest.raises(UserError, match="gives another"):
+        fetch("tiny", silent)
+    assert {method for method, _, _ in hub.asked} == {"HEAD"}
+    assert models.check("tiny").state is State.MISSING
+
+
 @pytest.mark.parametrize("web", [False, True])
 def test_a_wrong_file_is_refused_and_not_left_behind(
     hub: Hub, listing: Callable[..., Path], web: bool
 ) -> None:
     source = {"url": f"{hub.address}/web"} if web else {}
-    folder = listing({"model.safetensors": WEIGHTS}, **source)
-    hub.files["model.safetensors"] = WEIGHTS[:-1] + b"\xff"
+    folder = listing({"config.json": CONFIG}, **source)
+    hub.files["config.json"] = b'{"width": 7}'
     with pytest.raises(UserError, match="than the listed one"):
         fetch("tiny", silent)
-    assert not any(
-        name.endswith(("safetensors", ".part")) for name in everything_below(folder.parent)
-    )
+    assert everything_below(folder.parent) == set()
     assert models.check("tiny").state is State.MISSING
-    hub.files["model.safetensors"] = WEIGHTS
+    hub.files["config.json"] = CONFIG
     fetch("tiny", silent)
     assert models.check("tiny").state is State.VERIFIED
 
@@ -114,39 +123,47 @@ def test_a_wrong_file_in_the_folder_is_replaced(hub: Hub, listing: Callable[...,
     assert (folder / "config.json").read_bytes() == CONFIG
 
 
-def test_a_download_from_the_web_that_was_cut_goes_on(
-    hub: Hub, listing: Callable[..., Path]
+@pytest.mark.parametrize("web", [False, True])
+def test_a_download_that_was_stopped_goes_on(
+    hub: Hub, listing: Callable[..., Path], web: bool
 ) -> None:
-    folder = listing({"model.safetensors": WEIGHTS}, url=f"{hub.address}/web")
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    source = {"url": f"{hub.address}/web"} if web else {}
+    folder = listing({"model.safetensors": WEIGHTS}, **source)
     hub.cut = 7000
-    with pytest.raises(UserError, match="the same command goes on"):
-        fetch("tiny", silent)
+    with pytest.raises(KeyboardInterrupt):
+        fetch("tiny", stop)
     assert "its download was begun" in models.problems("tiny")[0]
     seen: list[int] = []
     fetch("tiny", lambda _name, done, _total: seen.append(done))
-    assert [asked[2] for asked in hub.asked] == [None, "bytes=7000-"]
-    assert (folder / "model.safetensors").read_bytes() == WEIGHTS
+    assert hub.asked[-1][2] == "bytes=7000-"
     assert seen[-1] == len(WEIGHTS)
+    assert (folder / "model.safetensors").read_bytes() == WEIGHTS
     assert everything_below(folder.parent) == {"tiny/model.safetensors"}
 
 
-def test_a_download_from_the_hub_that_was_stopped_goes_on(
+def test_a_broken_connection_is_taken_up_again(
     hub: Hub, listing: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(_: float) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
-    monkeypatch.setattr("time.sleep", stop)  # The hub's library waits before it tries again.
-    folder = listing({"model.safetensors": WEIGHTS})
+    monkeypatch.setattr(model_fetch, "PAUSE", 0.0)
+    listing({"model.safetensors": WEIGHTS})
     hub.cut = 7000
-    with pytest.raises(KeyboardInterrupt):
-        fetch("tiny", silent)
-    assert "its download was begun" in models.problems("tiny")[0]
     fetch("tiny", silent)
-    assert hub.asked[-1][2] == "bytes=7000-"
-    assert (folder / "model.safetensors").read_bytes() == WEIGHTS
-    assert everything_below(folder.parent) == {"tiny/model.safetensors"}
+    assert [wanted for _, _, wanted in hub.asked] == [None, None, "bytes=7000-"]
+
+
+def test_a_rest_of_another_file_is_dropped(hub: Hub, listing: Callable[..., Path]) -> None:
+    listing({"model.safetensors": WEIGHTS})
+    part = models.incoming("tiny") / "model.safetensors.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"x" * 100)
+    with pytest.raises(UserError, match="than the listed one"):
+        fetch("tiny", silent)
+    assert not part.exists()
+    fetch("tiny", silent)
+    assert models.check("tiny").state is State.VERIFIED
 
 
 def test_unlisted_files_are_checked_against_what_the_hub_says_and_pinned(
@@ -208,6 +225,21 @@ def test_a_gated_model_with_a_token(
     assert models.check("tiny").state is State.VERIFIED
 
 
+def test_the_token_stays_with_the_hub(
+    hub: Hub, listing: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large files lie in a store at another address, which the hub redirects to."""
+    with serving(Hub(hub.files)) as store:
+        listing({"model.safetensors": WEIGHTS}, gated=True)
+        hub.gated, hub.store = True, f"{store.address}/web"
+        monkeypatch.setenv("HF_TOKEN", "good")
+        fetch("tiny", silent)
+        assert [method for method, _, _ in hub.asked] == ["HEAD"]
+        assert [method for method, _, _ in store.asked] == ["GET"]
+        assert store.tokens == [None]
+        assert hub.tokens == ["Bearer good"]
+
+
 def test_offline_forbids_downloads(
     hub: Hub, listing: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,6 +270,7 @@ def test_a_file_the_source_lacks_and_a_source_out_of_reach(
     listing({"other.bin": b"x"}, url=f"{hub.address}/web")
     with pytest.raises(UserError, match="404"):
         fetch("tiny", silent)
+    monkeypatch.setattr(model_fetch, "PAUSE", 0.0)
     listing({"other.bin": b"x"}, url="http://127.0.0.1:9")
     with pytest.raises(UserError, match="refused"):
         fetch("tiny", silent)

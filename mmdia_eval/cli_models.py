@@ -149,9 +149,10 @@ def doctor_command(
     json_out: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """What is here: GPU, packages, models, keys, tools, disk; and what each protocol lacks."""
-    from mmdia_eval import doctor
+    from mmdia_eval import doctor, model_listing
 
-    found = doctor.examine()
+    with model_listing.busy("looking around"):
+        found = doctor.examine()
     if json_out:
         typer.echo(doctor.as_json(found))
     else:

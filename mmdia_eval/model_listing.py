@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from pydantic import ValidationError
+from rich.console import Console
 from rich.text import Text
 
 from mmdia_eval import models, registry
@@ -39,12 +41,15 @@ def wanting() -> dict[str, list[str]]:
     return found
 
 
+def busy(what: str) -> AbstractContextManager[object]:
+    """A sign of life on a terminal, where large files may be read for the first time."""
+    console = Console(stderr=True)
+    return console.status(what) if console.is_terminal else nullcontext()
+
+
 def checked(ids: Iterable[str]) -> list[ModelCheck]:
-    """`models.check` of each, with a sign of life while large files are read for the first time."""
-    console = plain_console()
-    if not console.is_terminal:
-        return [models.check(id_) for id_ in ids]
-    with console.status("reading model files"):
+    """`models.check` of each."""
+    with busy("reading model files"):
         return [models.check(id_) for id_ in ids]
 
 

@@ -11,6 +11,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -70,6 +71,42 @@ Act = Say | Refuse | Raw | Drip | Hang | Reset
 Script = Callable[[str, int], Act]
 
 
+TRANSIENT: dict[str, Act] = {
+    "429 with Retry-After": Refuse(429, "rate", (("Retry-After", "0.05"),)),
+    "429 with x-ratelimit-reset": Refuse(429, "rate", (("x-ratelimit-reset-requests", "50ms"),)),
+    "429 alone": Refuse(429, "rate"),
+    "500": Refuse(500),
+    "503": Refuse(503),
+    "408": Refuse(408),
+    "connection reset": Reset(),
+    "no answer in time": Hang(5.0),
+    "answer too slow": Drip(5.0),
+    "body cut off": Raw(b'{"candidates": [', cut=True),
+    "garbage": Raw(b"<html>bad gateway</html>"),
+}
+PERMANENT: dict[str, Act] = {
+    "quota spent": Refuse(429, "quota"),
+    "daily quota spent": Refuse(429, "day"),
+    "unpaid": Refuse(402, "quota"),
+    "key refused": Refuse(401, "key"),
+    "no permission": Refuse(403, "key"),
+    "unknown model": Refuse(404, "model"),
+    "hours to wait": Refuse(429, "rate", (("Retry-After", "7200"),)),
+}
+UNWELCOME: dict[str, Act] = {
+    "truncated JSON": Say('{"score": 4'),
+    "prose around JSON": Say('Here you are:\n```json\n{"score": 4}\n```\nEnjoy!'),
+    "score out of range": Say('{"score": 11}'),
+    "wrong number of lines": Say("4\n4\n4"),
+    "white space": Say(" \n"),
+}
+REFUSED: dict[str, Act] = {
+    "question blocked": Say("", "question"),
+    "reply blocked": Say("", "reply"),
+    "no candidates": Say("", "empty"),
+}
+
+
 @dataclass(frozen=True)
 class Seen:
     """A question as it came: `url` with its query, the body parsed."""
@@ -127,7 +164,7 @@ class LoopbackJudge:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -146,6 +183,13 @@ class LoopbackJudge:
         await site.start()
         host, port = self._runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"
+
+    async def _stop(self) -> None:
+        await self._runner.cleanup()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def _gemini(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -210,9 +254,10 @@ class LoopbackJudge:
             headers={"Content-Type": "application/json", "Content-Length": str(length)}
         )
         await response.prepare(request)
-        for place in range(len(data)):
-            await response.write(data[place : place + 1])
-            await asyncio.sleep(pause)
+        with suppress(ConnectionResetError):
+            for place in range(len(data)):
+                await response.write(data[place : place + 1])
+                await asyncio.sleep(pause)
         if length > len(data) and request.transport is not None:
             request.transport.close()
         return response

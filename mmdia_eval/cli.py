@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mmdia_eval import cli_mos
 from mmdia_eval.cli_models import doctor_command, models_app
 from mmdia_eval.errors import UserError
 
@@ -30,6 +31,7 @@ app.add_typer(benchmark_app, name="benchmark")
 app.add_typer(leaderboard_app, name="leaderboard")
 app.add_typer(models_app, name="models")
 app.command("doctor")(doctor_command)
+app.add_typer(cli_mos.app, name="mos")
 
 Style = Literal["description", "triplet"]
 PROVISIONAL, BAD_INPUT, STOPPED = 1, 2, 130

@@ -73,6 +73,22 @@ def decode(path: Path, limits: Limits = LIMITS) -> tuple[MediaInfo, Audio | None
         return MediaInfo(problem=str(error)), None
 
 
+def write_listening_copy(path: Path, out: Path, limits: Limits = LIMITS) -> str | None:
+    """Write a recording anew as 24-bit FLAC, one channel at its own rate, without its metadata.
+
+    Returns what is wrong with the file, as `MediaInfo.problem` says it, or None.
+    """
+    import soundfile  # noqa: PLC0415
+
+    try:
+        pcm = _read(path, limits)
+        _examine(pcm, limits)
+    except _UnusableError as error:
+        return str(error)
+    soundfile.write(out, np.clip(pcm.samples, -1, 1), pcm.sample_rate, "PCM_24", format="FLAC")
+    return None
+
+
 def read_duration(path: Path) -> float | None:
     """Seconds according to the header, or None where it cannot tell. Decodes nothing."""
     import soundfile  # noqa: PLC0415

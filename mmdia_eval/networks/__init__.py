@@ -1,0 +1,1 @@
+"""Networks of published checkpoints, written anew: same layers, same key names. Imports torch."""

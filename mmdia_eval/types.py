@@ -171,7 +171,7 @@ class MediaInfo(Artifact):
 
 @dataclass(frozen=True)
 class VideoInfo(Artifact):
-    """What the decoder found of a file's pictures. `problem` says why they may not be used, or None.
+    """What the decoder found of a file's pictures. `problem` says why none may be used, or None.
 
     `frames` and `duration` (seconds) are after resampling to 25 frames a second; `width` and
     `height` in pixels; `frame_rate` is the file's own. `decode_errors` counts what the decoder

@@ -1,0 +1,1 @@
+"""Networks whose published weights no installed library loads. They import torch: see `load`."""

@@ -33,7 +33,6 @@ from mmdia_eval.networks.checkpoint import (
     renamed,
 )
 
-SHORTEST = RECEPTIVE_FIELD
 DOMAIN = 0
 JUDGE = 288
 """The data set and the listener whose rating is predicted, as in the authors' demo."""
@@ -92,7 +91,7 @@ class Utmos(nn.Module):
         )
 
     def forward(self, waves: Sequence[Tensor]) -> Tensor:
-        """`waves`: (samples,) each, float32 as decoded, `SHORTEST` or longer, at 16 kHz."""
+        """`waves`: (samples,) each, float32 as decoded, `RECEPTIVE_FIELD` or longer, at 16 kHz."""
         padded = nn.utils.rnn.pad_sequence(list(waves), batch_first=True)
         lengths = torch.tensor([len(wave) for wave in waves])
         frames = (lengths - RECEPTIVE_FIELD) // FRAME_STEP + 1

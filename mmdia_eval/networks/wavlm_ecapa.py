@@ -37,9 +37,6 @@ from mmdia_eval.networks.checkpoint import (
     renamed,
 )
 
-SHORTEST = RECEPTIVE_FIELD + FRAME_STEP
-"""Samples: one frame has no variance over time."""
-
 _DILATIONS = (2, 3, 4)
 _MAX_DISTANCE = 800
 """Frames beyond which WavLM-Large tells no distances apart; no tensor's shape tells it."""
@@ -138,7 +135,7 @@ class WavlmEcapa(nn.Module):
         self.embedding = nn.Linear(2 * merged, shapes("linear.weight")[0])
 
     def forward(self, waves: Sequence[Tensor]) -> Tensor:
-        """`waves`: (samples,) each, float32, `SHORTEST` or longer, at the trunk's 16 kHz."""
+        """`waves`: (samples,) each, float32, two frames or longer (one has no variance)."""
         features, mask = self._features(waves)
         return self._head(features, mask)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import jiwer
 from rapidfuzz.distance import Levenshtein
@@ -162,7 +162,7 @@ class WordErrorSettings(Settings):
 class WordErrorMetric(Metric):
     """What metrics on word errors share: their fields, and the two ways to average."""
 
-    fields: ClassVar[tuple[str, ...]] = ERROR_FIELDS
+    fields: tuple[str, ...] = ERROR_FIELDS
     unit = "ratio"
     higher_is_better = False
     aggregation = "corpus"

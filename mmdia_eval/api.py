@@ -151,7 +151,7 @@ class Metric(ABC):
 
     name: ClassVar[str]
     version: ClassVar[str]
-    fields: ClassVar[tuple[str, ...]]
+    fields: tuple[str, ...]
     unit: ClassVar[str]
     higher_is_better: ClassVar[bool | None]
     aggregation: str

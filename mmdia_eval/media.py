@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from mmdia_eval.errors import UserError
 from mmdia_eval.types import SAMPLE_RATE, Audio, FloatArray, MediaInfo
 
 VERSION = "1"
@@ -71,6 +72,38 @@ def decode(path: Path, limits: Limits = LIMITS) -> tuple[MediaInfo, Audio | None
         return _examine(pcm, limits)
     except _UnusableError as error:
         return MediaInfo(problem=str(error)), None
+
+
+def write_listening_copy(path: Path, out: Path, limits: Limits = LIMITS) -> str | None:
+    """Write a recording anew as 24-bit FLAC, one channel at its own rate, without its metadata.
+
+    Returns what is wrong with the file, as `MediaInfo.problem` says it, or None.
+    """
+    import soundfile  # noqa: PLC0415
+
+    try:
+        pcm = _read(path, limits)
+        _examine(pcm, limits)
+    except _UnusableError as error:
+        return str(error)
+    soundfile.write(out, np.clip(pcm.samples, -1, 1), pcm.sample_rate, "PCM_24", format="FLAC")
+    return None
+
+
+def decode_at(path: Path, sample_rate: int) -> Audio:
+    """A recording that `decode` found good, at another rate: for engines that hear beyond 8 kHz.
+
+    Raises:
+        UserError: it is no longer good; the message says why.
+    """
+    import soxr  # noqa: PLC0415
+
+    try:
+        pcm = _read(path, LIMITS)
+    except _UnusableError as error:
+        raise UserError(f"{path}: {error}") from None
+    samples = soxr.resample(pcm.samples, pcm.sample_rate, sample_rate, quality="HQ")
+    return Audio(np.ascontiguousarray(samples, dtype=np.float32), sample_rate)
 
 
 def read_duration(path: Path) -> float | None:

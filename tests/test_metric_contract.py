@@ -36,12 +36,16 @@ SCRIPT = (
     ("Ben", "under the blue flower pot"),
     ("Ann", "but that is where I looked"),
     ("Ben", "then ask your brother about them"),
+    ("Ann", "he is away until next week"),
+    ("Ben", "there is a spare set upstairs"),
+    ("Ann", "you might have said so before"),
+    ("Ben", "you never asked me for those"),
 )
 SCORES = {"ovrl": 3.1, "p808": 3.6, "sig": 3.4, "bak": 4.0}
 WHOLE = st.integers(0, 1000)
 
 
-def good_dialogue(turns: int = 4) -> Dialogue:
+def good_dialogue(turns: int = 8) -> Dialogue:
     """Two speakers by turns, six seconds of room for each turn."""
     return Dialogue(
         id=f"good_{turns}",
@@ -90,7 +94,7 @@ def one(request: pytest.FixtureRequest) -> Metric:
     return cls(cls.Settings())
 
 
-def good(one: Metric, turns: int = 4) -> Counts:
+def good(one: Metric, turns: int = 8) -> Counts:
     dialogue = good_dialogue(turns)
     assert one.not_applicable(dialogue) is None
     return one.measure(dialogue, good_artifacts(dialogue))
@@ -140,7 +144,7 @@ def test_a_missing_output_is_worse_than_a_good_one(one: Metric) -> None:
 
 
 def test_sums_over_dialogues_have_a_value_between_theirs(one: Metric) -> None:
-    rows = [good(one), good(one, turns=3), one.worst(good_dialogue(turns=3))]
+    rows = [good(one), good(one, turns=7), one.worst(good_dialogue(turns=7))]
     total = {field: sum(row[field] for row in rows) for field in one.fields}
     values = [one.reduce(arrays(row)) for row in rows]
     assert min(values) <= one.reduce(arrays(total)) <= max(values)
@@ -162,7 +166,7 @@ def test_reduce_is_the_same_on_scalars_and_on_arrays(data: st.DataObject) -> Non
 
 
 def test_components_are_finite_and_do_not_depend_on_the_order_of_rows(one: Metric) -> None:
-    rows = [good(one), one.worst(good_dialogue()), good(one, turns=3)]
+    rows = [good(one), one.worst(good_dialogue()), good(one, turns=7)]
     forward, backward = one.components(rows), one.components(rows[::-1])
     assert np.isfinite(list(forward.values())).all()
     assert forward == pytest.approx(backward)

@@ -205,7 +205,8 @@ def explain_metric(
     ] = None,
 ) -> None:
     """What a metric measures, its unit, direction and inputs."""
-    from mmdia_eval.listing import print_column, print_metric
+    from mmdia_eval.explain import print_column
+    from mmdia_eval.listing import print_metric
     from mmdia_eval.protocol import load_protocol
 
     if protocol is None:

@@ -12,7 +12,8 @@ import pytest
 
 from mmdia_eval import registry
 from mmdia_eval.errors import UserError
-from mmdia_eval.listing import print_column, print_metrics
+from mmdia_eval.explain import print_column
+from mmdia_eval.listing import print_metrics
 from mmdia_eval.plan import make_plan
 from mmdia_eval.protocol import ExtractorEntry, Protocol, load_protocol, protocol_names
 from mmdia_eval.types import Dialogue, MediaInfo, Sample, Task, Turn

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mmdia_eval import registry
 from mmdia_eval.errors import UserError
+
+if TYPE_CHECKING:
+    from mmdia_eval.judges.account import Account
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,10 @@ class Reply:
 class JudgeClient(Protocol):
     """A service that judges, registered as a backend: `@registry.judge("gemini")`.
 
-    It belongs to the event loop of the first `ask`.
+    It belongs to the event loop of the first `ask`. `account` is what its calls came to so far.
     """
+
+    account: Account
 
     def __init__(self, model: str, *, base_url: str | None, max_cost: float | None) -> None:
         """As `connect` says; cheap, and sends nothing."""
@@ -77,9 +82,9 @@ class JudgeClient(Protocol):
 
 
 class JudgeError(Exception):
-    """A question got no reply. The message is ours: no text of the service, which might hold a key.
+    """A question got no reply, which fails that file alone.
 
-    It fails that file alone.
+    The message is ours: the service's own text might hold a key.
     """
 
 

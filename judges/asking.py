@@ -90,12 +90,12 @@ class JudgeExtractor(RemoteExtractor[A]):
         super().__init__(settings, scripts)
         self.client: JudgeClient | None = None
 
-    def problem(self) -> str | None:
+    def problems(self) -> list[str]:
         try:
             self._connected()
         except UserError as error:
-            return str(error)
-        return None
+            return [str(error)]
+        return []
 
     async def open(self) -> None:
         self.client = self._connected()

@@ -21,7 +21,11 @@ Counts = Mapping[str, float]
 
 
 class Settings(BaseModel):
-    """Settings of a plugin, as a protocol file gives them; unknown keys are refused."""
+    """Settings of a plugin, as a protocol file gives them; unknown keys are refused.
+
+    One that changes no artifact, such as a budget, is a `Field(exclude=True)`: what is dumped is
+    part of the cache's key.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -94,6 +98,13 @@ class Extractor(ABC, Generic[A]):
         """The model files used, with their sha256. Called before `load`."""
         return tuple(weights for id_ in self.models() for weights in models.weights(id_))
 
+    def problems(self) -> list[str]:
+        """Why this cannot run here (a model, a command, a key is missing), each with what to do.
+
+        Asked at planning, so it loads nothing; packages are named by `requires`.
+        """
+        return [problem for id_ in self.models() for problem in models.problems(id_)]
+
     def identity(self) -> Mapping[str, Any]:
         """JSON-able facts, beside name, version, settings and weights, that change the artifact."""
         return {}
@@ -114,6 +125,9 @@ class RemoteExtractor(Extractor[A]):
     each file, at most `concurrency` at a time, then `close`. `ask` handles the service's own faults
     (retries, rate limits); what it raises fails that file alone. Where `group` is more than 1, one
     question is about so many files: `ask_group` gets them in the split's order.
+
+    Where `Settings` has a field `judge`, it gets what the user chose with `--judge`, and fields
+    `base_url` and `max_cost` (US dollars) what came with it; without a choice the stage is not run.
     """
 
     device = "network"
@@ -122,6 +136,10 @@ class RemoteExtractor(Extractor[A]):
 
     def load(self) -> None:
         """Nothing: `open` connects."""
+
+    def estimate(self, files: Sequence[tuple[Dialogue, float]]) -> str:
+        """What asking of these files will take, for `--dry-run`; with each its seconds of sound."""
+        return f"{math.ceil(len(files) / self.group)} calls"
 
     def extract(self, batch: Sequence[Inputs]) -> Sequence[A]:
         """For use outside the harness."""
@@ -172,10 +190,6 @@ class RemoteExtractor(Extractor[A]):
             raise
         except Exception as error:  # noqa: BLE001 - it fails this file alone
             return error
-
-    def estimate(self, files: Sequence[tuple[Dialogue, float]]) -> str:
-        """What asking about these files takes, in one line for `--dry-run`; seconds of each."""
-        return f"{math.ceil(len(files) / self.group)} calls"
 
 
 class Metric(ABC):

@@ -32,7 +32,7 @@ A = TypeVar("A", bound=Artifact)
 
 class JudgeSettings(api.Settings):
     """`judge`: "gemini:MODEL", "openai:MODEL" or "replay:PATH". `base_url`: the service's address
-    where it is not the usual one. `max_cost`, in US dollars, stops the stage and changes no verdict.
+    where it is not the usual one. `max_cost`, US dollars, stops the stage and changes no verdict.
     """
 
     judge: str
@@ -148,36 +148,51 @@ class VerdictExtractor(JudgeExtractor[Verdict]):
         inputs: Inputs,
     ) -> Verdict:
         """The draws of one file, after those of `inputs.earlier`; `prompt` is by draw number."""
-        made = list(inputs.earlier.draws) if isinstance(inputs.earlier, Verdict) else []
+        made = list(_earlier(inputs))
         wanted = self.settings.draws - sum(draw.problem is None for draw in made)
         try:
             for _ in range(wanted):
-                for _ in range(TRIES):
-                    number = len(made)
-                    call = await self.call(
-                        f"{name}/{number}",
-                        prompt(number),
-                        schema,
-                        self.settings.temperature,
-                        None if self.settings.temperature is None else number,
-                    )
-                    made.append(call.draw(read))
-                    if call.refused or made[-1].problem is None:
-                        break
+                await self._draw(name, prompt, schema, read, made)
         except StageStoppedError as error:
             raise StageStoppedError(str(error), self._verdict(made) if made else None) from None
         except JudgeError as error:
             if not made:
                 raise
             raise UnfinishedError(str(error), self._verdict(made)) from None
-        return self.checked(self._verdict(made))
+        return self._checked(made)
 
-    def checked(self, verdict: Verdict) -> Verdict:
-        """The verdict itself. Raises UnfinishedError when none of its draws could be read."""
+    async def _draw(
+        self,
+        name: str,
+        prompt: Callable[[int], Prompt],
+        schema: Mapping[str, Any],
+        read: Callable[[str], Reading],
+        made: list[Draw],
+    ) -> None:
+        """Add to `made` the replies of one draw: one, or two when the first cannot be read."""
+        temperature = self.settings.temperature
+        for _ in range(TRIES):
+            number = len(made)
+            seed = None if temperature is None else number
+            call = await self.call(f"{name}/{number}", prompt(number), schema, temperature, seed)
+            made.append(call.draw(read))
+            if call.refused or made[-1].problem is None:
+                return
+
+    def checked(self, inputs: Inputs, draws: Sequence[Draw]) -> Verdict:
+        """The verdict of `draws`, after those of an earlier run.
+
+        Raises:
+            UnfinishedError: none of the draws could be read.
+        """
+        return self._checked([*_earlier(inputs), *draws])
+
+    def _checked(self, draws: Sequence[Draw]) -> Verdict:
+        verdict = self._verdict(draws)
         if not verdict.readable:
-            last = verdict.draws[-1]
+            last = draws[-1]
             raise UnfinishedError(
-                f"none of {len(verdict.draws)} replies could be used; the last: {last.problem}; "
+                f"none of {len(draws)} replies could be used; the last: {last.problem}; "
                 f"it began {last.reply[:80]!r}",
                 verdict,
             )
@@ -187,6 +202,5 @@ class VerdictExtractor(JudgeExtractor[Verdict]):
         return Verdict(tuple(draws), self.prompt_sha256)
 
 
-def data(nonce: str, title: str, content: str) -> str:
-    """Text of the benchmark, marked as data."""
-    return f"{title}\nbegin {nonce}\n{content}\nend {nonce}"
+def _earlier(inputs: Inputs) -> tuple[Draw, ...]:
+    return inputs.earlier.draws if isinstance(inputs.earlier, Verdict) else ()

@@ -105,7 +105,7 @@ class RubricJudge(VerdictExtractor):
             if isinstance(answer, Exception):
                 raise answer
             return answer
-        prompt = await asyncio.to_thread(self._prompt, inputs)
+        prompt = await asyncio.to_thread(self.prompt, inputs)
         name = f"{self._texts[0]}/{inputs.dialogue.id}"
         return await self.verdict(name, lambda _: prompt, SCORES_SCHEMA, read_scores, inputs)
 
@@ -127,7 +127,10 @@ class RubricJudge(VerdictExtractor):
         sizes = [self._size(dialogue, seconds) for dialogue, seconds in files]
         return estimate(self.settings.judge, sizes * self.settings.draws)
 
-    def _prompt(self, inputs: Inputs) -> Prompt:
+    def prompt(self, inputs: Inputs) -> Prompt:
+        """The question about one file. Raises UserError where the dialogue lacks what it shows."""
+        if self.settings.mode == "release":
+            return self._release_prompt([inputs])
         body = self._body(inputs)
         told = {"The script": script(inputs.dialogue)}
         if _READS[self.settings.condition] == "style":
@@ -153,9 +156,7 @@ class RubricJudge(VerdictExtractor):
         return [*pictures, "The recording to judge:", sound(inputs.audio)]
 
     async def _release(self, batch: Sequence[Inputs]) -> Sequence[Verdict | Exception]:
-        condition = self.settings.condition
-        clips = [(sound(i.audio), direction(i.dialogue, condition)) for i in batch]
-        prompt = release.prompt(clips)
+        prompt = await asyncio.to_thread(self._release_prompt, batch)
         ids = "+".join(inputs.dialogue.id for inputs in batch)
         drawn: list[tuple[Draw, ...]] = []
         for number in range(TRIES):
@@ -166,6 +167,10 @@ class RubricJudge(VerdictExtractor):
                 break
         by_clip = zip(batch, zip(*drawn, strict=True), strict=True)
         return [self._checked_or_error(inputs, draws) for inputs, draws in by_clip]
+
+    def _release_prompt(self, batch: Sequence[Inputs]) -> Prompt:
+        condition = self.settings.condition
+        return release.prompt([(sound(i.audio), direction(i.dialogue, condition)) for i in batch])
 
     def _checked_or_error(self, inputs: Inputs, draws: tuple[Draw, ...]) -> Verdict | Exception:
         try:

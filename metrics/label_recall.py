@@ -77,6 +77,8 @@ class LabelRecall(Metric):
         if not readable:
             raise ValueError("the verdict has no draw that could be read")
         said = {label: [draw.answers.get(label) for draw in readable] for label in NAMES}
+        if None in {answer for answers in said.values() for answer in answers}:
+            raise ValueError("the verdict is that of a judge which was not asked for labels")
         return _counts(
             _true_codes(dialogue), {label: _code(label, _most(said[label])) for label in NAMES}
         )

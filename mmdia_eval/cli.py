@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mmdia_eval.cli_judge import judge_app
 from mmdia_eval.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ leaderboard_app = typer.Typer(help="The static leaderboard page.", no_args_is_he
 app.add_typer(metrics_app, name="metrics")
 app.add_typer(benchmark_app, name="benchmark")
 app.add_typer(leaderboard_app, name="leaderboard")
+app.add_typer(judge_app, name="judge")
 
 Style = Literal["description", "triplet"]
 PROVISIONAL, BAD_INPUT, STOPPED = 1, 2, 130

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from mmdia_eval.judges.client import Reply
 
 MILLION = 1_000_000
+CHARACTERS_PER_TOKEN = 4
+"""Of English text (https://ai.google.dev/gemini-api/docs/tokens)."""
 _VERSION = re.compile(r"-(\d{3}|\d{4}-\d{2}-\d{2})$")
 
 
@@ -75,6 +79,36 @@ def price_of(model: str) -> Price | None:
 def media_tokens(backend: str) -> MediaTokens | None:
     """What a backend's service makes of media, for estimates; None: unknown."""
     return _table()[1].get(backend)
+
+
+class TokenEstimate(NamedTuple):
+    """Input tokens of one call, before it is made; `audio` of them are sound."""
+
+    input: int
+    audio: int
+
+
+def estimate_input(
+    backend: str,
+    *,
+    characters: int,
+    audio_seconds: float = 0.0,
+    video_seconds: float = 0.0,
+    images: int = 0,
+) -> TokenEstimate | None:
+    """Input tokens of a call of a backend; None where it is unknown what media come to.
+
+    `video_seconds` have their sound in `audio_seconds`.
+    """
+    rates = media_tokens(backend)
+    amounts = ((audio_seconds, "audio_second"), (video_seconds, "video_second"), (images, "image"))
+    tokens = {"text": characters / CHARACTERS_PER_TOKEN}
+    for amount, name in amounts:
+        rate = getattr(rates, name, None)
+        if amount and rate is None:
+            return None
+        tokens[name] = amount * (rate or 0.0)
+    return TokenEstimate(math.ceil(sum(tokens.values())), math.ceil(tokens["audio_second"]))
 
 
 @dataclass

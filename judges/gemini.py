@@ -49,25 +49,30 @@ class Gemini(Service):
         self._client: genai.Client | None = None
         self._http: Any = None
 
-    def _connected(self) -> genai.Client:
-        if self._client is None:
-            import httpx2  # noqa: PLC0415
-            from google import genai  # noqa: PLC0415
-            from google.genai import types  # noqa: PLC0415
+    def open(self) -> None:
+        if self._client is not None:
+            return
+        import httpx2  # noqa: PLC0415
+        from google import genai  # noqa: PLC0415
+        from google.genai import types  # noqa: PLC0415
 
-            # Our own HTTP client: theirs is aiohttp or httpx2, as the machine has it.
-            self._http = httpx2.AsyncClient(timeout=self.timeout, follow_redirects=True)
-            self._client = genai.Client(
-                api_key=self.key.get_secret_value() if self.key else None,
-                vertexai=False,
-                http_options=types.HttpOptions(
-                    api_version=API_VERSION,
-                    base_url=self.base_url,
-                    timeout=round(self.timeout * 1000),
-                    retry_options=types.HttpRetryOptions(attempts=1),
-                    httpx_async_client=self._http,
-                ),
-            )
+        # Our own HTTP client: theirs is aiohttp or httpx2, as the machine has it.
+        self._http = httpx2.AsyncClient(timeout=self.timeout, follow_redirects=True)
+        self._client = genai.Client(
+            api_key=self.key.get_secret_value() if self.key else None,
+            vertexai=False,
+            http_options=types.HttpOptions(
+                api_version=API_VERSION,
+                base_url=self.base_url,
+                timeout=round(self.timeout * 1000),
+                retry_options=types.HttpRetryOptions(attempts=1),
+                httpx_async_client=self._http,
+            ),
+        )
+
+    def _opened(self) -> genai.Client:
+        if self._client is None:
+            raise RuntimeError("asked before it was opened")
         return self._client
 
     async def close(self) -> None:
@@ -80,7 +85,7 @@ class Gemini(Service):
     async def send(self, question: Question) -> Reply:
         from google.genai import types  # noqa: PLC0415
 
-        client = self._connected()
+        client = self._opened()
         uploaded: list[types.File] = []
         try:
             parts = await self._parts(client, question, uploaded)

@@ -50,7 +50,7 @@ class OpenAICompatible(Service):
         self._client: openai.AsyncOpenAI | None = None
         self._takes_schema = True
 
-    def _connected(self) -> openai.AsyncOpenAI:
+    def open(self) -> None:
         if self._client is None:
             import openai  # noqa: PLC0415
 
@@ -60,7 +60,6 @@ class OpenAICompatible(Service):
                 timeout=self.timeout,
                 max_retries=0,
             )
-        return self._client
 
     async def close(self) -> None:
         if self._client is not None:
@@ -97,8 +96,10 @@ class OpenAICompatible(Service):
             more["temperature"] = question.temperature
         if question.seed is not None:
             more["seed"] = question.seed
+        if self._client is None:
+            raise RuntimeError("asked before it was opened")
         messages: Any = [{"role": "user", "content": content}]
-        completion: ChatCompletion = await self._connected().chat.completions.create(
+        completion: ChatCompletion = await self._client.chat.completions.create(
             model=self.model,
             messages=messages,
             max_completion_tokens=question.max_output_tokens,

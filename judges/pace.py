@@ -36,13 +36,16 @@ class Pace:
         finally:
             async with self._changed:
                 self.under_way -= 1
-                self._changed.notify_all()
+                self._changed.notify(max(0, self._free()))
+
+    def _free(self) -> int:
+        return int(self.limit) - self.under_way
 
     async def _take(self) -> None:
         while True:
             await asyncio.sleep(self._resume_at - time.monotonic())
             async with self._changed:
-                await self._changed.wait_for(lambda: self.under_way < max(1, int(self.limit)))
+                await self._changed.wait_for(lambda: self._free() > 0)
                 if self._resume_at <= time.monotonic():
                     self.under_way += 1
                     return

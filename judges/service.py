@@ -27,7 +27,7 @@ INSTALL = "pip install 'mmdia-eval[judges]'"
 
 
 class Service(ABC):
-    """A judge behind a network. A backend implements `send`, `explain` and `close`.
+    """A judge behind a network. A backend implements `open`, `send`, `explain` and `close`.
 
     `requires`: the package of the service's client. `key_names`: the environment variables that may
     hold its key; `key` is None without one.
@@ -71,6 +71,10 @@ class Service(ABC):
             )
 
     @abstractmethod
+    def open(self) -> None:
+        """Import the service's client and make one, unless there is one. Not timed."""
+
+    @abstractmethod
     async def send(self, question: Question) -> Reply:
         """One attempt, with no retry of its own; `retries` of the reply is 0."""
 
@@ -90,6 +94,7 @@ class Service(ABC):
         """As `JudgeClient` says."""
         from tenacity import AsyncRetrying, retry_if_exception_type  # noqa: PLC0415
 
+        self.open()
         patience = _Patience(self)
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(TransportError),

@@ -89,7 +89,10 @@ def _guard_logs() -> None:
 
 
 def _clean(record: logging.LogRecord) -> logging.LogRecord:
-    text = record.getMessage()
+    try:
+        text = record.getMessage()
+    except (TypeError, ValueError):  # its arguments do not fit; `logging` prints both
+        text = f"{record.msg} {record.args}"
     if holds_key(text):
         record.msg, record.args = hide_keys(text), None
     if record.exc_info and record.exc_info[0] is not None:

@@ -37,7 +37,7 @@ class JudgeSettings(api.Settings):
 
     judge: str
     base_url: str | None = None
-    max_cost: float | None = Field(default=None, gt=0, exclude=True)
+    max_cost: float | None = Field(default=None, ge=0, exclude=True)
 
     @field_validator("base_url")
     @classmethod

@@ -149,8 +149,8 @@ class _Audit:
 
     async def result(self) -> Audit:
         work = [
-            self._keep(f"{kind}/{inputs.dialogue.id}", inputs, self._judge.ask)
-            for kind, asked in self._probes.items()
+            self._keep(inputs.dialogue.id, inputs, self._judge.ask)
+            for asked in self._probes.values()
             for inputs in asked
         ]
         if self._paired:
@@ -211,7 +211,7 @@ class _Audit:
 
     def _mean(self, kind: str, dimensions: Sequence[str]) -> float | None:
         """Over the questions of a kind, each by the median of its draws; None if one lacks."""
-        found = [self._verdicts.get(f"{kind}/{i.dialogue.id}") for i in self._probes[kind]]
+        found = [self._verdicts.get(inputs.dialogue.id) for inputs in self._probes[kind]]
         scores = [
             median_low([int(draw.answers[name]) for draw in verdict.readable])
             for verdict in found
@@ -233,6 +233,7 @@ class _Audit:
         return Control("metadata_instruction", float(found), False, 0.0)
 
     def _pair(self, number: int, swapped: int) -> Coroutine[Any, Any, None]:
+        name = f"order/{IDS[number]}/{swapped}"
         pair = [self._probes["reference"][number], self._probes["mismatch"][number]]
         first, second = reversed(pair) if swapped else pair
         told = [
@@ -250,21 +251,17 @@ class _Audit:
             )
 
         async def ask(inputs: Inputs) -> Verdict:
-            name = f"audit_order/{inputs.dialogue.id}/{swapped}"
             verdict = await self._judge.verdict(
-                name, lambda _: parts, BETTER_SCHEMA, read_better, inputs
+                f"pairwise/{name}", lambda _: parts, BETTER_SCHEMA, read_better, inputs
             )
             return replace(verdict, prompt_sha256=prompt_sha256("pairwise", "data"))
 
-        return self._keep(f"order/{number}/{swapped}", pair[0], ask)
+        return self._keep(name, pair[0], ask)
 
     def _order(self) -> list[Control]:
         if not self._paired:
             return []
-        said = [
-            [self._better(f"order/{number}/{swapped}") for swapped in (0, 1)]
-            for number in range(len(IDS))
-        ]
+        said = [[self._better(f"order/{id_}/{swapped}") for swapped in (0, 1)] for id_ in IDS]
         problem = self._problem("order")
         figure = None if problem else fmean(float(one != other) for one, other in said)
         return [Control("order", figure, True, ORDER_LIMIT, problem, decides=False)]

@@ -34,13 +34,22 @@ Probes = Mapping[str, Sequence[Inputs]]
 
 @cache
 def probes(condition: Condition) -> Probes:
-    """The questions by kind, one for each of IDS, in their order.
+    """The questions by kind, one for each of IDS, in their order; ids are "<kind>/<id>".
 
     "reference": the recording that was made from script and style. "mismatch": another dialogue's
     recording, or the video of an empty room. "silence": as long as the recording.
     "swapped_style": the recording, with another dialogue's style. "spoken_instruction" and
     "on_screen_instruction": the mismatch, with words that ask for full marks.
     """
+    return {
+        kind: [
+            replace(i, dialogue=replace(i.dialogue, id=f"{kind}/{i.dialogue.id}")) for i in asked
+        ]
+        for kind, asked in _kinds(condition).items()
+    }
+
+
+def _kinds(condition: Condition) -> Probes:
     if condition == "reference":
         return {
             "mismatch": _with_video("plain"),

@@ -42,7 +42,7 @@ SCRIPT = (
     ("Ben", "then ask your brother about them"),
 )
 SCORES = {"ovrl": 3.1, "p808": 3.6, "sig": 3.4, "bak": 4.0}
-ANSWERS = {
+ANSWERS: dict[str, int | str] = {
     **dict.fromkeys(DIMENSIONS, 4),
     "relationship": "Friends",
     "interaction_type": "Questioning",

@@ -134,9 +134,19 @@ async def run_audit(judge: RubricJudge, store: Store) -> Audit:
 
 
 def estimate(judge: RubricJudge) -> str:
-    """What the controls take, before any is asked, but for those of order."""
-    kinds = probes(judge.settings.condition).values()
-    return judge.estimate([(i.dialogue, i.audio.duration) for asked in kinds for i in asked])
+    """What the controls take, before any is asked."""
+    asked = probes(judge.settings.condition)
+    files = [(i.dialogue, i.audio.duration) for of_kind in asked.values() for i in of_kind]
+    if _is_paired(judge):
+        pairs = zip(asked["reference"], asked["mismatch"], strict=True)
+        both = [(a.dialogue, a.audio.duration + b.audio.duration) for a, b in pairs]
+        files += both * 2
+    judge.group = 1  # the questions of an audit go out one by one
+    return judge.estimate(files)
+
+
+def _is_paired(judge: RubricJudge) -> bool:
+    return judge.settings.condition in ("description", "triplet")
 
 
 class _Audit:
@@ -145,7 +155,7 @@ class _Audit:
         self._probes = probes(judge.settings.condition)
         self._verdicts: dict[str, Verdict] = {}
         self._problems: dict[str, str] = {}
-        self._paired = judge.settings.condition in ("description", "triplet")
+        self._paired = _is_paired(judge)
 
     async def result(self) -> Audit:
         work = [

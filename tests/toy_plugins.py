@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from mmdia_eval import api, registry
 from mmdia_eval.api import Counts, Extractor, Inputs, Metric, RemoteExtractor
@@ -134,6 +135,7 @@ class LargeExtractor(BatchedExtractor):
 
 class ServiceSettings(ToySettings):
     judge: str
+    max_cost: float | None = Field(None, exclude=True)
     stop_after: int | None = None
     seconds: float = 0.0
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 import tomllib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -12,7 +15,8 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from mmdia_eval.judges.client import Reply
+from mmdia_eval.errors import StageStoppedError
+from mmdia_eval.judges.client import GO_ON, Reply
 
 MILLION = 1_000_000
 CHARACTERS_PER_TOKEN = 4
@@ -160,3 +164,48 @@ class Account:
         """US dollars in all; None if one model's price is unknown."""
         costs = [usage.cost for usage in self.models.values()]
         return None if None in costs else sum(cost for cost in costs if cost is not None)
+
+
+@dataclass
+class Budget:
+    """A limit in US dollars on what several clients spend together; `spent` so far in `calls`."""
+
+    limit: float
+    spent: float = 0.0
+    calls: int = 0
+    under_way: int = 0
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition, repr=False)
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """For as long as one question is under way; waits while those under way might use it up.
+
+        They, and this one, are taken to cost what the answered ones did.
+
+        Raises:
+            StageStoppedError: another question might pass the limit.
+        """
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._has_room() or self.under_way == 0)
+            if not self._has_room():
+                raise StageStoppedError(
+                    f"--max-judge-cost: ${self.spent:.4f} of ${self.limit:g} is spent on "
+                    f"{self.calls} calls, and another might pass it. {GO_ON} The limit then "
+                    "counts from zero."
+                )
+            self.under_way += 1
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self.under_way -= 1
+                self._changed.notify_all()
+
+    def _has_room(self) -> bool:
+        mean = self.spent / max(1, self.calls)
+        return self.spent < self.limit and self.spent + mean * (self.under_way + 1) <= self.limit
+
+    def spend(self, dollars: float) -> None:
+        """Count a call that was answered."""
+        self.spent += dollars
+        self.calls += 1

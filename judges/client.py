@@ -10,7 +10,10 @@ from mmdia_eval import registry
 from mmdia_eval.errors import UserError
 
 if TYPE_CHECKING:
-    from mmdia_eval.judges.account import Account
+    from mmdia_eval.judges.account import Account, Budget
+
+GO_ON = "What was judged is kept: give the same command again to go on."
+"""Ends the message of every StageStoppedError of a judge."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class JudgeClient(Protocol):
 
     account: Account
 
-    def __init__(self, model: str, *, base_url: str | None, max_cost: float | None) -> None:
+    def __init__(self, model: str, *, base_url: str | None, max_cost: Budget | None) -> None:
         """As `connect` says; cheap, and sends nothing."""
 
     async def ask(self, question: Question) -> Reply:
@@ -89,20 +92,24 @@ class JudgeError(Exception):
 
 
 def connect(
-    judge: str, *, base_url: str | None = None, max_cost: float | None = None
+    judge: str, *, base_url: str | None = None, max_cost: float | Budget | None = None
 ) -> JudgeClient:
     """The client of a judge named "gemini:MODEL", "openai:MODEL" or "replay:PATH".
 
     Nothing is sent and no service's package is imported before the first question, so that this
     serves as a check at planning. `base_url` is the service's address where it is not the usual
-    one. `max_cost` is in US dollars.
+    one. `max_cost` is in US dollars; clients that are to keep to one limit together are given
+    one `Budget`.
 
     Raises:
         UserError: no such backend, no key in the environment, a package that is not installed, or
             `max_cost` for a model whose price is unknown.
     """
+    from mmdia_eval.judges.account import Budget  # noqa: PLC0415 - it imports this module
+
     backend, colon, model = judge.partition(":")
     if not colon or not model:
         known = ", ".join(f"{name}:…" for name in registry.judge)
         raise UserError(f"judge {judge!r} names no model; a judge is one of {known}")
-    return registry.judge.get(backend)(model, base_url=base_url, max_cost=max_cost)
+    budget = Budget(max_cost) if isinstance(max_cost, int | float) else max_cost
+    return registry.judge.get(backend)(model, base_url=base_url, max_cost=budget)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from mmdia_eval.errors import StageStoppedError
-from mmdia_eval.judges.client import JudgeError
+from mmdia_eval.judges.client import GO_ON, JudgeError
 
 LONGEST_WAIT = 900.0
 """Seconds. A service that asks for more is out of reach for this run."""
@@ -31,7 +31,6 @@ current quota, please check your plan and billing details" of limits per minute 
 `RetryInfo` of seconds (https://github.com/diegosouzapw/OmniRoute/issues/9504)."""
 QUOTA = "exceeded your current quota"
 BAD_KEY = ("api_key_invalid", "api key not valid", "api key expired", "invalid_api_key")
-GO_ON = "What was judged is kept: give the same command again to go on."
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:([\d.]+)ms)?")
 _RETRY_DELAY = re.compile(r'"?retryDelay"?\'?:\s*["\']?([\d.]+)s')

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mmdia_eval import registry
 from mmdia_eval.api import Requirement
 from mmdia_eval.errors import UserError
+from mmdia_eval.judges.account import Budget
 from mmdia_eval.judges.client import JudgeError, Media, Question, Reply
 from mmdia_eval.judges.faults import TransportError, fault_of
 from mmdia_eval.judges.service import INSTALL, Service
@@ -40,7 +41,7 @@ class OpenAICompatible(Service):
     requires = Requirement("openai", INSTALL)
     key_names = ("OPENAI_API_KEY",)
 
-    def __init__(self, model: str, *, base_url: str | None, max_cost: float | None) -> None:
+    def __init__(self, model: str, *, base_url: str | None, max_cost: Budget | None) -> None:
         super().__init__(model, base_url=base_url, max_cost=max_cost)
         if self.key is None and base_url is None:
             raise UserError(

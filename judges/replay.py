@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 from mmdia_eval import registry
 from mmdia_eval.errors import UserError
 from mmdia_eval.files import write_atomic
-from mmdia_eval.judges.account import Account, Price
+from mmdia_eval.judges.account import Account, Budget, Price
 from mmdia_eval.judges.client import JudgeError, Question, Reply
 from mmdia_eval.strict_json import json_lines, parse_json, read_bytes
 
@@ -76,7 +76,7 @@ def read_replies(path: Path) -> dict[str, RecordedReply]:
 class Replay:
     """Answers each question with the reply recorded under its name; nothing is sent or spent."""
 
-    def __init__(self, model: str, *, base_url: str | None, max_cost: float | None) -> None:
+    def __init__(self, model: str, *, base_url: str | None, max_cost: Budget | None) -> None:
         self.path = Path(model)
         self.replies = read_replies(self.path)
         self.account = Account()

@@ -6,15 +6,16 @@ import asyncio
 import logging
 import random
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar
 
 from mmdia_eval.api import Requirement
 from mmdia_eval.errors import StageStoppedError, UserError
-from mmdia_eval.judges.account import Account, price_of
+from mmdia_eval.judges.account import Account, Budget, price_of
 from mmdia_eval.judges.client import JudgeError, Question, Reply
-from mmdia_eval.judges.faults import GO_ON, RateLimitError, TransportError
+from mmdia_eval.judges.faults import RateLimitError, TransportError
 from mmdia_eval.judges.pace import Pace
 from mmdia_eval.keys import holds_key, read_key
 
@@ -48,14 +49,13 @@ class Service(ABC):
     longest_delay: ClassVar[float] = 60.0
     most: ClassVar[int] = 32
 
-    def __init__(self, model: str, *, base_url: str | None, max_cost: float | None) -> None:
+    def __init__(self, model: str, *, base_url: str | None, max_cost: Budget | None) -> None:
         self.model = model
         self.base_url = base_url
         self.key = read_key(*self.key_names)
         self.account = Account()
         self._price = price_of(model)
-        self._max_cost = max_cost
-        self._spent = 0.0
+        self._budget = max_cost
         self._stopped: str | None = None
         self._pace = Pace(self.most)
         if not _is_installed(self.requires.module):
@@ -103,7 +103,7 @@ class Service(ABC):
             reraise=True,
         )
         try:
-            reply: Reply = await retrying(self._take_turn, question)
+            reply: Reply = await retrying(self._take_turn, question, patience)
         except StageStoppedError as error:
             self._stopped = str(error)
             raise
@@ -111,49 +111,41 @@ class Service(ABC):
             self.account.failed += 1
             self.account.lost_faults += patience.failures
             raise
-        return self._count(replace(reply, retries=patience.failures))
-
-    async def _take_turn(self, question: Question) -> Reply:
-        async with self._pace.turn() as began:
-            self._check_budget()
-            try:
-                async with asyncio.timeout(self.timeout):
-                    reply = await self.send(question)
-            except (JudgeError, StageStoppedError) as error:
-                fault: Exception = error
-            except TimeoutError:
-                fault = TransportError(f"the service gave no full answer in {self.timeout:g} s")
-            except Exception as error:
-                logger.debug("%s: an attempt failed", question.name, exc_info=error)
-                fault = self.explain(error)
-            else:
-                self._pace.succeed()
-                return reply
-            if isinstance(fault, RateLimitError):
-                self._pace.push_back(began, fault.seconds or 0.0)
-            # Out here, so that the service's own exception is not its context.
-            raise fault
-
-    def _check_budget(self) -> None:
-        if self._stopped is not None:
-            raise StageStoppedError(self._stopped)
-        if self._max_cost is None:
-            return
-        # What is under way, this question too, is taken to cost what the answered ones did.
-        mean = self._spent / max(1, self.account.calls)
-        if self._spent >= self._max_cost or (
-            self._spent + mean * self._pace.under_way > self._max_cost
-        ):
-            raise StageStoppedError(
-                f"--max-judge-cost: ${self._spent:.4f} of ${self._max_cost:g} is spent on "
-                f"{self.account.calls} calls of {self.model}, and another might pass it. "
-                f"{GO_ON} The limit counts from zero each time."
-            )
-
-    def _count(self, reply: Reply) -> Reply:
-        self._spent += self.account.add(reply, price_of(reply.model) or self._price) or 0.0
         if holds_key("\n".join((reply.text, reply.model, reply.refusal or ""))):
             raise JudgeError("the reply repeats the key it was asked with, and is not kept")
+        return reply
+
+    async def _take_turn(self, question: Question, patience: _Patience) -> Reply:
+        async with self._pace.turn() as began:
+            if self._stopped is not None:
+                raise StageStoppedError(self._stopped)
+            async with self._budget.place() if self._budget else nullcontext():
+                reply = await self._attempt(question, began)
+                return self._count(replace(reply, retries=patience.failures))
+
+    async def _attempt(self, question: Question, began: float) -> Reply:
+        try:
+            async with asyncio.timeout(self.timeout):
+                reply = await self.send(question)
+        except (JudgeError, StageStoppedError) as error:
+            fault: Exception = error
+        except TimeoutError:
+            fault = TransportError(f"the service gave no full answer in {self.timeout:g} s")
+        except Exception as error:
+            logger.debug("%s: an attempt failed", question.name, exc_info=error)
+            fault = self.explain(error)
+        else:
+            self._pace.succeed()
+            return reply
+        if isinstance(fault, RateLimitError):
+            self._pace.push_back(began, fault.seconds or 0.0)
+        # Out here, so that the service's own exception is not its context.
+        raise fault
+
+    def _count(self, reply: Reply) -> Reply:
+        cost = self.account.add(reply, price_of(reply.model) or self._price)
+        if self._budget is not None:
+            self._budget.spend(cost or 0.0)
         return reply
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import subprocess
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -89,6 +91,16 @@ def test_a_push_back_holds_all_and_then_lets_few_go() -> None:
     seconds, most = asyncio.run(go())
     assert seconds >= 0.1
     assert most == FIRST / 2
+
+
+def test_the_services_packages_are_not_imported_with_the_plugins() -> None:
+    heavy = "google.genai", "openai", "tenacity", "httpx2"
+    code = (
+        "import sys; from mmdia_eval import registry; "
+        f"print(sorted(registry.judge), [m for m in {heavy} if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "['gemini', 'openai', 'replay'] []"
 
 
 def test_waits_in_every_form() -> None:

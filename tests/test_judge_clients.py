@@ -30,6 +30,7 @@ from loopback_judge import (
 )
 
 from mmdia_eval.errors import StageStoppedError, UserError
+from mmdia_eval.judges.account import Budget
 from mmdia_eval.judges.client import JudgeClient, JudgeError, Media, Question, Reply, connect
 from mmdia_eval.judges.gemini import Gemini
 from mmdia_eval.judges.openai_compatible import SCHEMA_AS_TEXT
@@ -331,11 +332,30 @@ def test_the_cost_limit_stops_before_it_is_passed() -> None:
     answers, service, client = run("gemini:gemini-2.5-flash", first(), *asked, max_cost=10.5 * each)
     replies = [answer for answer in answers if isinstance(answer, Reply)]
     assert len(replies) == len(service.seen) == client.account.calls
-    assert 4 <= len(replies) <= 10
+    assert len(replies) == 10
     assert client.account.cost == pytest.approx(len(replies) * each)
     (message,) = {str(answer) for answer in answers if isinstance(answer, StageStoppedError)}
-    assert message.startswith("--max-judge-cost: $0.00")
-    assert "calls of gemini-2.5-flash" in message
+    assert message.startswith("--max-judge-cost: $0.0087 of $0.0091665 is spent on 10 calls, and")
+
+
+def test_two_clients_keep_to_one_limit_together() -> None:
+    each = (360 * 0.30 + 640 * 1.00 + 50 * 2.50) / 1e6
+    budget = Budget(6.5 * each)
+
+    async def ask_both(url: str) -> list[Reply | BaseException]:
+        clients = [connect(JUDGES[0], base_url=url, max_cost=budget) for _ in range(2)]
+        asked = [client.ask(question(str(n))) for n in range(10) for client in clients]
+        try:
+            return await asyncio.gather(*asked, return_exceptions=True)
+        finally:
+            for client in clients:
+                await client.close()
+
+    with LoopbackJudge() as service:
+        answers = asyncio.run(ask_both(service.url))
+    # Eight were out before the first answer told what one costs.
+    assert sum(isinstance(answer, Reply) for answer in answers) == len(service.seen) <= 8
+    assert budget.spent == pytest.approx(len(service.seen) * each)
 
 
 @pytest.mark.parametrize(("judge", "count"), [(JUDGES[0], 1000), (JUDGES[1], 300)])

@@ -67,7 +67,7 @@ class WavlmEcapaEmbeddings(VoiceEmbeddings):
     cost = 1.0
     batch_seconds = 320.0
     needs: ClassVar[tuple[type[Artifact], ...]] = (Alignment,)
-    reads: ClassVar[tuple[Literal["script", "speaker_count", "turn_times"], ...]] = ("script",)
+    reads = ("script",)
     requires = (TORCH, TRANSFORMERS)
     Settings: ClassVar[type[api.Settings]] = WavlmEcapaSettings
 

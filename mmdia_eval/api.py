@@ -87,6 +87,10 @@ class Extractor(ABC, Generic[A]):
         """The model files used, with their sha256. Called before `load`."""
         return tuple(weights for id_ in self.models() for weights in models.weights(id_))
 
+    def problems(self) -> list[str]:
+        """Why this extractor cannot run here, each with what to do; found before any work."""
+        return [problem for id_ in self.models() for problem in models.problems(id_)]
+
     def identity(self) -> Mapping[str, Any]:
         """JSON-able facts, beside name, version, settings and weights, that change the artifact."""
         return {}

@@ -37,8 +37,8 @@ def read_words(path: Path) -> list[Word]:
         grid = textgrid.openTextgrid(
             str(path), includeEmptyIntervals=False, duplicateNamesMode="rename"
         )
-    except (PraatioException, ValueError, IndexError, AttributeError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as a TextGrid: {error}") from error
+    except (PraatioException, ValueError, LookupError, AttributeError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as a TextGrid: {error!r}") from error
     tiers = [
         tier
         for tier in grid.tiers

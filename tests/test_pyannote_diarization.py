@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,6 +145,29 @@ def test_a_moment_of_speech_is_no_crash(
 def test_speech_up_to_the_end_ends_with_the_file(loaded: dict[bool, PyannoteDiarization]) -> None:
     found = diarize(loaded[False], sound([(HISS, 6.123)]))
     assert 6.0 < found.segments[-1].end <= 6.123
+
+
+@pytest.mark.parametrize("oracle", [False, True])
+@pytest.mark.parametrize("lost", [slice(None), slice(None, None, 2), slice(1)])
+def test_voices_that_could_not_be_embedded(
+    loaded: dict[bool, PyannoteDiarization],
+    monkeypatch: pytest.MonkeyPatch,
+    oracle: bool,
+    lost: slice,
+) -> None:
+    """Embeddings of short speech can be NaN (pyannote/pyannote-audio issue 1961)."""
+    pipeline = loaded[oracle]._pipeline
+    embed = pipeline.get_embeddings
+
+    def with_nan(*args: Any, **options: Any) -> FloatArray:
+        vectors: FloatArray = embed(*args, **options)
+        vectors[lost] = np.nan
+        return vectors
+
+    monkeypatch.setattr(pipeline, "get_embeddings", with_nan)
+    found = diarize(loaded[oracle], sound(TWO, 99))
+    assert sum(segment.segment.duration for segment in found.segments) > 6.0
+    assert 1 <= len(found.speakers) <= 3
 
 
 OVERLAP = [(BUZZ, 3.0), (BOTH, 1.5), (HISS, 3.0)]

@@ -10,10 +10,15 @@ from hypothesis import strategies as st
 from praatio import textgrid
 
 from mmdia_eval.api import Inputs
+from mmdia_eval.benchmark import load_benchmark, resolve_benchmark
 from mmdia_eval.extractors.script_words import script_words, spoken
 from mmdia_eval.extractors.textgrid_alignment import TextGridAlignment, TextGridSettings
 from mmdia_eval.extractors.textgrid_words import place_words, read_words
+from mmdia_eval.plan import make_plan
+from mmdia_eval.protocol import Protocol
 from mmdia_eval.registry import extractor
+from mmdia_eval.run import run
+from mmdia_eval.store import Store
 from mmdia_eval.types import (
     SAMPLE_RATE,
     AlignedTurn,
@@ -21,6 +26,7 @@ from mmdia_eval.types import (
     Artifacts,
     Audio,
     Dialogue,
+    Sample,
     Turn,
     Word,
 )
@@ -205,3 +211,43 @@ def test_a_changed_textgrid_is_another_identity(tmp_path: Path) -> None:
 def test_the_script_is_counted_as_spoken() -> None:
     dialogue = Dialogue("d", (Turn("A", "<sigh> 'Tis 'fine'."), Turn("B", "21 (um)")))
     assert script_words(dialogue) == [["tis", "fine"], ["twenty", "one"]]
+
+
+def test_the_cache_knows_a_textgrid_that_changed(tmp_path: Path) -> None:
+    (dialogue,) = load_benchmark(resolve_benchmark("mini")).split("test")[:1]
+    sample = Sample(dialogue, dialogue.audio)
+    protocol = Protocol.model_validate(
+        {
+            "name": "grids",
+            "version": "1",
+            "summary": "for tests",
+            "comparable": False,
+            "tasks": [1],
+            "extractors": {
+                "alignment": {
+                    "extractor": "textgrid_alignment",
+                    "settings": {"folder": str(tmp_path)},
+                },
+                "mos": {"extractor": "dnsmos"},
+            },
+            "metrics": [{"name": "dnsmos", "metric": "mos"}],
+        }
+    )
+    store = Store(tmp_path / "cache")
+    counts = []
+    for shift in (0.0, 0.0, 0.1):
+        words = []
+        for turn in dialogue.turns:
+            said = spoken(turn.text)
+            assert turn.segment is not None
+            step = turn.segment.duration / len(said)
+            starts = [turn.segment.start + shift + step * n for n in range(len(said))]
+            words += [
+                (start, start + 0.9 * step, word) for start, word in zip(starts, said, strict=True)
+            ]
+        write_grid(tmp_path / f"{dialogue.id}.TextGrid", {"words": words}, duration=60.0)
+        result = run(make_plan(protocol, 1, [sample], ()), store, jobs=1)
+        assert [outcome.status for outcome in result.outcomes] == ["scored"]
+        assert result.outcomes[0].counts["turns_scored"] == len(dialogue.turns)
+        counts.append(len(list((store.root / "artifacts" / "alignment").rglob("*.jsonl"))))
+    assert counts == [1, 1, 2]

@@ -104,6 +104,7 @@ class CtcAlignment(Extractor[Alignment]):
     reads = ("script",)
     device = "gpu"
     batch_seconds = 600.0
+    cost = 0.2
     requires = (Requirement("torch", INSTALL), Requirement("transformers", INSTALL))
     Settings: ClassVar[type[api.Settings]] = CtcSettings
 

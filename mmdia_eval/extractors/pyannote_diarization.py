@@ -45,6 +45,7 @@ class PyannoteDiarization(Extractor[Diarization]):
     makes = Diarization
     device = "gpu"
     batch_seconds = 300.0
+    cost = 2.0
     requires = (Requirement("pyannote.audio", "pip install 'mmdia-eval[speech]'"),)
     Settings: ClassVar[type[api.Settings]] = PyannoteSettings
 

@@ -15,7 +15,7 @@ from mmdia_eval.registry import extractor
 from mmdia_eval.store import file_sha256
 from mmdia_eval.types import Alignment
 
-PRAATIO = Requirement("praatio", "pip install 'mmdia-eval[speech]'")
+PRAATIO = Requirement("praatio", "pip install 'praatio>=6'")
 
 SUFFIX = ".TextGrid"
 

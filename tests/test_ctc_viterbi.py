@@ -117,7 +117,7 @@ def test_ninety_seconds_take_well_under_a_second() -> None:
         viterbi(log_probs, tokens)
         took.append(time.perf_counter() - begin)
     torch.set_num_threads(threads)
-    assert min(took) < 2.0, took
+    assert min(took) < 2.0, took  # 0.2 s on an idle core
 
 
 def test_agrees_with_torchaudio() -> None:

@@ -12,22 +12,29 @@ from rich.text import Text
 
 from mmdia_eval import registry
 from mmdia_eval.api import Metric, Settings
+from mmdia_eval.categories import INTERACTION_TYPES, RELATIONSHIPS
 from mmdia_eval.errors import UserError
 from mmdia_eval.listing import DIRECTIONS
 from mmdia_eval.protocol import ExtractorEntry, MetricEntry, Protocol
 from mmdia_eval.report import plain_console
+from mmdia_eval.statistics import corpus_value
 from mmdia_eval.text import normalizer
-from mmdia_eval.types import Artifact, Dialogue, MediaInfo, Segment, Turn
+from mmdia_eval.types import Artifact, Dialogue, Keyframe, MediaInfo, Segment, Style, Turn
 
 Row = tuple[str, str]
 
 SPECIMEN = Dialogue(
     "specimen",
-    tuple(Turn(who, "some words", Segment(i, i + 1)) for i, who in enumerate(("A", "B") * 2)),
+    tuple(
+        Turn(who, "Some words. And more.", Segment(2 * i, 2 * i + 2))
+        for i, who in enumerate(("A", "B") * 4)
+    ),
+    style=Style("calm", RELATIONSHIPS[0], INTERACTION_TYPES[0], "calm", "friends", "talk"),
     audio=Path("specimen.wav"),
-    duration=4.0,
+    duration=16.0,
+    keyframes=(Keyframe(Path("specimen.png"), 1.0, "A"),),
 )
-"""Four turns by two speakers, for what an output costs that is not there."""
+"""Two speakers, four turns each, for what an output costs that is not there."""
 
 
 def print_column(name: str, protocol: Protocol) -> None:
@@ -67,8 +74,12 @@ def _definition(entry: MetricEntry, metric: Metric, protocol: Protocol) -> Itera
         yield f"with {condition}", _pairs(changed)
     if metric.companion:
         yield "beside it", metric.companion
-    worst = metric.reduce(metric.worst(SPECIMEN))
-    yield "missing", f"an output that is not there counts as {worst:.3g} where two speakers talk"
+    worst = corpus_value([metric.worst(SPECIMEN)], metric.reduce)
+    if worst is not None:
+        yield (
+            "missing",
+            f"an output that is not there counts as {worst:.3g} where two speakers talk",
+        )
     yield "default", "yes" if entry.default else f"no: ask for it with --metric {entry.name}"
 
 

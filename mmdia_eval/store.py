@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -105,7 +106,7 @@ class Store:
         """Keep a file's decoded sound for the other stages of this run."""
         path = self.audio_path(sha256)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
+        part = path.with_suffix(f".{secrets.token_hex(8)}.part")
         with part.open("wb") as file:
             np.save(file, audio.samples)
         part.replace(path)

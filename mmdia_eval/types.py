@@ -384,6 +384,8 @@ class Draw:
     """One reply of a judge. `answers` is what was read from it; empty when `problem` says why not.
 
     `model` is the version that the service says answered; `retries` counts transport faults before.
+    `nonce` is the random mark around the data in this call's prompt: draws with one nonce share a
+    call, and its tokens. `audio_tokens` are those of `input_tokens` that are sound, where known.
     """
 
     reply: str
@@ -394,15 +396,24 @@ class Draw:
     output_tokens: int
     retries: int
     problem: str | None = None
+    nonce: str = ""
+    audio_tokens: int = 0
 
 
 @dataclass(frozen=True)
 class Verdict(Artifact):
-    """What a judge says of one dialogue, draw by draw. `prompt_sha256` is that of the rubric."""
+    """What a judge says of one dialogue, draw by draw. `prompt_sha256` is that of the rubric.
+
+    `draws` holds every reply that was paid for, those that could not be read too.
+    """
 
     kind: ClassVar[str] = "verdict"
     draws: tuple[Draw, ...]
     prompt_sha256: str
+
+    @property
+    def readable(self) -> tuple[Draw, ...]:
+        return tuple(draw for draw in self.draws if draw.problem is None)
 
 
 A = TypeVar("A", bound=Artifact)

@@ -1,1 +1,1 @@
-"""Judges: extractors whose device is the network. They register with `@judge`."""
+"""Judges: clients of the services that judge. They register with `@judge`."""

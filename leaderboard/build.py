@@ -16,6 +16,12 @@ from pathlib import Path
 from mmdia_eval import display
 from mmdia_eval.errors import UserError
 from mmdia_eval.files import write_atomic
+from mmdia_eval.human_mos import (
+    HumanRatings,
+    human_metrics,
+    is_human_ratings,
+    read_human_ratings,
+)
 from mmdia_eval.results import (
     BenchmarkRecord,
     MetricResult,
@@ -75,29 +81,56 @@ class Board:
 def build_leaderboard(results: Sequence[Path], out: Path) -> Path:
     """Write `index.html` and `leaderboard.json` into `out` and return the page's path.
 
-    `results` are results files, or folders in which every .json file is one. The same files give
-    the same bytes, in whatever order.
+    `results` are results files and human ratings, or folders in which every .json file is one of
+    them. Ratings become columns of the systems that they name, in the tables of their task, split
+    and style. The same files give the same bytes, in whatever order.
 
     Raises:
         UserError: no results, a file that is none, a system twice in one table, or no Jinja2.
     """
     if find_spec("jinja2") is None:
         raise UserError("the page needs Jinja2: pip install 'mmdia-eval[board]'")
-    boards = _boards(_read(results))
+    boards = _boards(_with_ratings(*_read(results)))
     page = out / "index.html"
     write_atomic(out / "leaderboard.json", canonical_json(_data(boards)))
     write_atomic(page, _render(boards).encode())
     return page
 
 
-def _read(paths: Sequence[Path]) -> dict[Path, Results]:
+def _read(paths: Sequence[Path]) -> tuple[dict[Path, Results], dict[Path, HumanRatings]]:
     files: list[Path] = []
     for path in paths:
         files += sorted(path.rglob("*.json")) if path.is_dir() else [path]
-    if not files:
+    ratings = [file for file in files if is_human_ratings(file)]
+    found = {file: read_results(file) for file in files if file not in ratings}
+    if not found:
         named = ", ".join(str(path) for path in paths) or "nothing"
         raise UserError(f"no results files in {named}; score a system first")
-    return {file: read_results(file) for file in files}
+    return found, {file: read_human_ratings(file) for file in ratings}
+
+
+def _with_ratings(
+    found: dict[Path, Results], ratings: dict[Path, HumanRatings]
+) -> dict[Path, Results]:
+    """The results, each with the human ratings of its system as further metrics."""
+    joined = dict(found)
+    for file, human in ratings.items():
+        names = set()
+        for path, results in found.items():
+            of_results = (results.task, results.split, results.style)
+            columns = human_metrics(human, results.system.name)
+            if columns and of_results == (human.task, human.split, human.style):
+                names.add(results.system.name)
+                metrics = [*joined[path].metrics, *columns]
+                joined[path] = joined[path].model_copy(update={"metrics": metrics})
+        rated = {each.system for dimension in human.dimensions for each in dimension.systems}
+        if absent := sorted(rated - names):
+            style = f", style as {human.style}" if human.style else ""
+            raise UserError(
+                f"{file}: no results on task {human.task}, {human.split} split{style} of "
+                f"{', '.join(absent)}; systems are matched by the name in their submission.toml"
+            )
+    return joined
 
 
 def _boards(found: dict[Path, Results]) -> list[Board]:
@@ -246,6 +279,22 @@ def _data(boards: Sequence[Board]) -> dict[str, object]:
 
 
 def _render(boards: Sequence[Board]) -> str:
+    newest = max(row.results.provenance.created for board in boards for row in board.rows)
+    return render_page(
+        "index.html.j2",
+        style="page.css",
+        script="sort.js",
+        boards=boards,
+        display=display,
+        newest=newest,
+    )
+
+
+def render_page(template: str, *, style: str, script: str, **values: object) -> str:
+    """A page of `templates/`, its style and script inlined and allowed by their hashes alone.
+
+    The template gets `style`, `script`, `style_hash`, `script_hash` and `values`, escaped.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
     from markupsafe import Markup  # noqa: PLC0415
 
@@ -257,16 +306,14 @@ def _render(boards: Sequence[Board]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    style, script = ((TEMPLATES / name).read_text("utf-8") for name in ("page.css", "sort.js"))
-    return environment.get_template("index.html.j2").render(
-        boards=boards,
-        display=display,
+    css, code = ((TEMPLATES / name).read_text("utf-8") for name in (style, script))
+    return environment.get_template(template).render(
         # Our own files, not data: they go in as they are, and the page's policy allows just them.
-        style=Markup(style),  # noqa: S704
-        script=Markup(script),  # noqa: S704
-        style_hash=_csp_hash(style),
-        script_hash=_csp_hash(script),
-        newest=max(row.results.provenance.created for board in boards for row in board.rows),
+        style=Markup(css),  # noqa: S704
+        script=Markup(code),  # noqa: S704
+        style_hash=_csp_hash(css),
+        script_hash=_csp_hash(code),
+        **values,
     )
 
 

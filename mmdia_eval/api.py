@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from mmdia_eval import models
+from mmdia_eval.errors import StageStoppedError
 from mmdia_eval.types import Artifact, Artifacts, Audio, Dialogue, Weights
 
 Counts = Mapping[str, float]
@@ -41,23 +43,28 @@ class Inputs:
     """What an extractor sees of one file: its sound, its dialogue, the artifacts it needs.
 
     `path` is the file itself, for engines that take more of it than its sound; none opens it but
-    through `mmdia_eval.media`.
+    through `mmdia_eval.media`. `earlier` is what an `UnfinishedError` of an earlier run left.
     """
 
     audio: Audio
     dialogue: Dialogue
     artifacts: Artifacts
     path: Path = Path()
+    earlier: Artifact | None = None
 
 
 A = TypeVar("A", bound=Artifact)
+Reads = Literal[
+    "id", "script", "speakers", "speaker_count", "turn_times", "style", "keyframes", "reference"
+]
 
 
 class Extractor(ABC, Generic[A]):
     """Owns one model or engine and makes one kind of artifact.
 
-    `reads` names what of the dialogue changes the artifact ("script": the turns' texts,
-    "speaker_count", "turn_times"), so that the cache knows; the audio always counts.
+    `reads` names what of the dialogue changes the artifact, so that the cache knows; the file
+    always counts. "script": the turns' texts; "speakers": their speakers' names; "style": the
+    description and the labels; "keyframes" and "reference": the pictures and the recording.
     Importing the module and constructing the class must be cheap: engines are imported in `load`.
     `cost` is CPU seconds per second of audio, the estimate until this machine has its own figure.
 
@@ -70,7 +77,7 @@ class Extractor(ABC, Generic[A]):
     version: ClassVar[str]
     makes: ClassVar[type[Artifact]]
     needs: ClassVar[tuple[type[Artifact], ...]] = ()
-    reads: ClassVar[tuple[Literal["script", "speaker_count", "turn_times"], ...]] = ()
+    reads: tuple[Reads, ...] = ()
     device: ClassVar[Literal["cpu", "gpu", "network"]] = "cpu"
     requires: ClassVar[tuple[Requirement, ...]] = ()
     cost: ClassVar[float | None] = None
@@ -116,7 +123,8 @@ class RemoteExtractor(Extractor[A]):
 
     The harness runs it in the main process beside the local stages: `open` once, then `ask` for
     each file, at most `concurrency` at a time, then `close`. `ask` handles the service's own faults
-    (retries, rate limits); what it raises fails that file alone.
+    (retries, rate limits); what it raises fails that file alone. Where `group` is more than 1, one
+    question is about so many files: `ask_group` gets them in the split's order.
 
     Where `Settings` has a field `judge`, it gets what the user chose with `--judge`, and fields
     `base_url` and `max_cost` (US dollars) what came with it; without a choice the stage is not run.
@@ -124,13 +132,14 @@ class RemoteExtractor(Extractor[A]):
 
     device = "network"
     concurrency: ClassVar[int] = 32
+    group: int = 1
 
     def load(self) -> None:
         """Nothing: `open` connects."""
 
     def estimate(self, files: Sequence[tuple[Dialogue, float]]) -> str:
         """What asking of these files will take, for `--dry-run`; with each its seconds of sound."""
-        return f"{len(files)} calls"
+        return f"{math.ceil(len(files) / self.group)} calls"
 
     def extract(self, batch: Sequence[Inputs]) -> Sequence[A]:
         """For use outside the harness."""
@@ -139,9 +148,16 @@ class RemoteExtractor(Extractor[A]):
     async def _ask_all(self, batch: Sequence[Inputs]) -> list[A]:
         await self.open()
         try:
-            return list(await asyncio.gather(*map(self.ask, batch)))
+            groups = (batch[i : i + self.group] for i in range(0, len(batch), self.group))
+            asked = await asyncio.gather(*map(self.ask_group, groups))
         finally:
             await self.close()
+        found = []
+        for answer in (answer for answers in asked for answer in answers):
+            if isinstance(answer, Exception):
+                raise answer
+            found.append(answer)
+        return found
 
     async def open(self) -> None:
         """Connect, in the event loop that will call `ask`."""
@@ -156,7 +172,24 @@ class RemoteExtractor(Extractor[A]):
         Raises:
             StageStoppedError: no further file can succeed (quota spent, key refused): the harness
                 asks nothing more, keeps what it has and says how to go on.
+            UnfinishedError: the file failed, but part of the work is to be kept.
         """
+
+    async def ask_group(self, batch: Sequence[Inputs]) -> Sequence[A | Exception]:
+        """For each of up to `group` files its artifact, or what failed it, in order.
+
+        Raises:
+            StageStoppedError: as for `ask`.
+        """
+        return [await self._ask_one(inputs) for inputs in batch]
+
+    async def _ask_one(self, inputs: Inputs) -> A | Exception:
+        try:
+            return await self.ask(inputs)
+        except StageStoppedError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it fails this file alone
+            return error
 
 
 class Metric(ABC):
@@ -168,7 +201,7 @@ class Metric(ABC):
 
     name: ClassVar[str]
     version: ClassVar[str]
-    fields: ClassVar[tuple[str, ...]]
+    fields: tuple[str, ...]
     unit: ClassVar[str]
     higher_is_better: ClassVar[bool | None]
     aggregation: ClassVar[str]

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mmdia_eval import cli_mos
+from mmdia_eval.cli_judge import judge_app
+from mmdia_eval.cli_models import doctor_command, models_app
 from mmdia_eval.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,6 +32,10 @@ leaderboard_app = typer.Typer(help="The static leaderboard page.", no_args_is_he
 app.add_typer(metrics_app, name="metrics")
 app.add_typer(benchmark_app, name="benchmark")
 app.add_typer(leaderboard_app, name="leaderboard")
+app.add_typer(judge_app, name="judge")
+app.add_typer(models_app, name="models")
+app.command("doctor")(doctor_command)
+app.add_typer(cli_mos.app, name="mos")
 
 Style = Literal["description", "triplet"]
 Unavailable = Literal["refused", "skipped", "listed"]

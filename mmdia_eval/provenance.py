@@ -58,7 +58,7 @@ def extractor_records(stages: Sequence[Stage]) -> list[ExtractorRecord]:
             version=stage.extractor.version,
             settings=stage.extractor.settings.model_dump(mode="json"),
             weights=[
-                WeightsRecord(name=weights.name, sha256=weights.sha256)
+                WeightsRecord(name=weights.name, sha256=weights.sha256, verified=weights.verified)
                 for weights in stage.extractor.weights()
             ],
             identity={

@@ -7,10 +7,13 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mmdia_eval.api import Extractor, Metric
 from mmdia_eval.errors import UserError
+
+if TYPE_CHECKING:
+    from mmdia_eval.judges.client import JudgeClient
 
 T = TypeVar("T")
 ENTRY_POINT_GROUP = "mmdia_eval.plugins"
@@ -81,7 +84,7 @@ _loading = _Loading()
 
 metric: Registry[Metric] = Registry("metric")
 extractor: Registry[Extractor[Any]] = Registry("extractor")
-judge: Registry[Extractor[Any]] = Registry("judge")
+judge: Registry[JudgeClient] = Registry("judge")
 
 
 @cache

@@ -129,10 +129,11 @@ class NotRunRecord(Record):
 
 
 class WeightsRecord(Record):
-    """A model file."""
+    """A model file. `verified` is False when its sha256 is not one that the project lists."""
 
     name: str
     sha256: Sha256
+    verified: bool = True
 
 
 class ExtractorRecord(Record):

@@ -22,6 +22,7 @@ from mmdia_eval.provenance import extractor_records, provenance
 from mmdia_eval.results import (
     BenchmarkRecord,
     Coverage,
+    ExtractorRecord,
     Interval,
     MetricResult,
     NotRunRecord,
@@ -199,6 +200,7 @@ def assemble(request: Request, found: RunResult) -> tuple[Results, list[Row]]:
     rows = [_row(job, outcome) for job in request.plan.metrics for outcome in by_metric[job.name]]
     failed = any(metric.coverage.failed for metric in metrics)
     system = request.submission.system
+    extractors = extractor_records(request.plan.stages)
     results = Results(
         status="provisional" if failed else "complete",
         verification="self-reported",
@@ -228,11 +230,11 @@ def assemble(request: Request, found: RunResult) -> tuple[Results, list[Row]]:
         ),
         metrics=metrics,
         not_run=list(request.not_run),
-        warnings=_warnings(request, found, metrics),
+        warnings=[*_warnings(request, found, metrics), *_unverified(extractors)],
         provenance=provenance(
             command=[Path(sys.argv[0]).name, *sys.argv[1:]],
             submission_sha256=digest(dict(found.output_sha256)),
-            extractors=extractor_records(request.plan.stages),
+            extractors=extractors,
             accelerators=found.accelerators,
         ),
     )
@@ -328,6 +330,14 @@ def _warnings(request: Request, found: RunResult, metrics: Sequence[MetricResult
         if metric.coverage.not_applicable == metric.coverage.expected
     ]
     return warnings
+
+
+def _unverified(extractors: Sequence[ExtractorRecord]) -> list[str]:
+    """A line that names the model files whose sha256 the project does not list."""
+    names = {w.name for record in extractors for w in record.weights if not w.verified}
+    if not names:
+        return []
+    return [f"{len(names)} model files are not verified by a listed sha256: {_some([*names])}"]
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:

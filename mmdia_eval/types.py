@@ -170,6 +170,68 @@ class MediaInfo(Artifact):
 
 
 @dataclass(frozen=True)
+class VideoInfo(Artifact):
+    """What the decoder found of a file's pictures. `problem` says why none may be used, or None.
+
+    `frames` and `duration` (seconds) are after resampling to 25 frames a second; `width` and
+    `height` in pixels; `frame_rate` is the file's own. `decode_errors` counts what the decoder
+    logged as damage and went on from.
+    """
+
+    kind: ClassVar[str] = "video"
+    frames: int = 0
+    width: int = 0
+    height: int = 0
+    frame_rate: float = 0.0
+    duration: float = 0.0
+    decode_errors: int = 0
+    problem: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FaceTracks(Artifact):
+    """Faces through the frames of a video, one row a face and frame, track by track.
+
+    `boxes` (n, 4) float32: x1, y1, x2, y2 in pixels; `scores` (n,) float32: the detector's, 0 where
+    the box is interpolated. `frames` and `tracks` (n,) are whole numbers as float32. `identities`
+    names each track's person, alike in several shots; `shots` are first frame and first after.
+    """
+
+    kind: ClassVar[str] = "face_tracks"
+    boxes: FloatArray
+    scores: FloatArray
+    frames: FloatArray
+    tracks: FloatArray
+    identities: tuple[str, ...]
+    shots: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class LipSyncEmbeddings(Artifact):
+    """Embeddings of lips and of sound in one space; window `i` covers frames `i` to `i + 4`.
+
+    `lips` (n, d) float32, track by track; `tracks` (n,) and `windows` (n,) say which track and
+    first frame each is of, whole numbers as float32; `sound` (m, d) float32, one a frame.
+    `identities` as in `FaceTracks`.
+    """
+
+    kind: ClassVar[str] = "lip_sync_embeddings"
+    lips: FloatArray
+    tracks: FloatArray
+    windows: FloatArray
+    sound: FloatArray
+    identities: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class VideoFeatures(Artifact):
+    """Features of a video's clips, (clips, d) float32, in order of time."""
+
+    kind: ClassVar[str] = "video_features"
+    features: FloatArray
+
+
+@dataclass(frozen=True)
 class Word:
     """One word as heard or aligned."""
 
@@ -311,6 +373,8 @@ class Draw:
     """One reply of a judge. `answers` is what was read from it; empty when `problem` says why not.
 
     `model` is the version that the service says answered; `retries` counts transport faults before.
+    `nonce` is the random mark around the data in this call's prompt: draws with one nonce share a
+    call, and its tokens. `audio_tokens` are those of `input_tokens` that are sound, where known.
     """
 
     reply: str
@@ -321,15 +385,24 @@ class Draw:
     output_tokens: int
     retries: int
     problem: str | None = None
+    nonce: str = ""
+    audio_tokens: int = 0
 
 
 @dataclass(frozen=True)
 class Verdict(Artifact):
-    """What a judge says of one dialogue, draw by draw. `prompt_sha256` is that of the rubric."""
+    """What a judge says of one dialogue, draw by draw. `prompt_sha256` is that of the rubric.
+
+    `draws` holds every reply that was paid for, those that could not be read too.
+    """
 
     kind: ClassVar[str] = "verdict"
     draws: tuple[Draw, ...]
     prompt_sha256: str
+
+    @property
+    def readable(self) -> tuple[Draw, ...]:
+        return tuple(draw for draw in self.draws if draw.problem is None)
 
 
 A = TypeVar("A", bound=Artifact)

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Literal
 
-from mmdia_eval import media
+from mmdia_eval import media, models
 from mmdia_eval.api import Extractor, Inputs
 from mmdia_eval.errors import UserError
 from mmdia_eval.store import Store
@@ -205,6 +205,7 @@ def _start(root: Path, scripts: tuple[str, ...]) -> None:
     global _worker  # noqa: PLW0603 - a worker process has one state, set up once
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threadpool_limits(1)
+    models.keep_libraries_offline()
     _worker = _Worker(Store(root), scripts)
 
 

@@ -14,7 +14,8 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from mmdia_eval.media import Limits, decode, read_duration
+from mmdia_eval.errors import UserError
+from mmdia_eval.media import Limits, decode, decode_at, read_duration
 from mmdia_eval.types import SAMPLE_RATE
 
 Signal = NDArray[np.float32]
@@ -205,3 +206,21 @@ def test_read_duration_reads_the_header(tmp_path: Path) -> None:
     assert read_duration(write(tmp_path / "a.flac", tone(2.5))) == 2.5
     (tmp_path / "b.wav").write_bytes(b"no")
     assert read_duration(tmp_path / "b.wav") is None
+
+
+def test_another_rate_is_made_of_the_file_and_not_of_16_khz(tmp_path: Path) -> None:
+    times = np.arange(24_000) / 24_000
+    tone = (0.3 * np.sin(2 * np.pi * 10_000 * times)).astype(np.float32)
+    path = tmp_path / "tone.wav"
+    soundfile.write(path, tone, 24_000, subtype="FLOAT")
+    same = decode_at(path, 24_000)
+    assert same.sample_rate == 24_000
+    assert np.array_equal(same.samples, tone)
+    half = decode_at(path, 48_000)
+    assert half.duration == 1.0
+    assert np.abs(half.samples[4_800:-4_800]).max() == pytest.approx(0.3, abs=0.01)
+
+
+def test_a_file_that_went_bad_is_an_error_at_another_rate(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"gone\.wav: unreadable"):
+        decode_at(tmp_path / "gone.wav", 24_000)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmdia_eval.api import Counts, Metric
+from mmdia_eval.judges.rubric import DIMENSIONS
 from mmdia_eval.registry import metric
 from mmdia_eval.types import (
     AlignedTurn,
@@ -19,15 +20,18 @@ from mmdia_eval.types import (
     Artifacts,
     Dialogue,
     Diarization,
+    Draw,
     MediaInfo,
     MosPrediction,
     Segment,
     SpeakerEmbeddings,
     SpeakerSegment,
+    Style,
     Transcript,
     Turn,
     TurnScores,
     Utterance,
+    Verdict,
     Word,
 )
 
@@ -36,12 +40,21 @@ SCRIPT = (
     ("Ben", "under the blue flower pot"),
     ("Ann", "but that is where I looked"),
     ("Ben", "then ask your brother about them"),
+    ("Ann", "he is away until next week"),
+    ("Ben", "there is a spare set upstairs"),
+    ("Ann", "you might have said so before"),
+    ("Ben", "you never asked me for those"),
 )
 SCORES = {"ovrl": 3.1, "p808": 3.6, "sig": 3.4, "bak": 4.0}
+ANSWERS: dict[str, int | str] = {
+    **dict.fromkeys(DIMENSIONS, 4),
+    "relationship": "Friends",
+    "interaction_type": "Questioning",
+}
 WHOLE = st.integers(0, 1000)
 
 
-def good_dialogue(turns: int = 4) -> Dialogue:
+def good_dialogue(turns: int = 8) -> Dialogue:
     """Two speakers by turns, six seconds of room for each turn."""
     return Dialogue(
         id=f"good_{turns}",
@@ -49,6 +62,7 @@ def good_dialogue(turns: int = 4) -> Dialogue:
             Turn(speaker, text, Segment(6.0 * i, 6.0 * i + 0.4 * len(text.split())))
             for i, (speaker, text) in enumerate(SCRIPT[:turns])
         ),
+        style=Style("Two friends look for keys.", "Friends", "Questioning", "playful"),
         audio=Path("good.flac"),
         duration=6.0 * turns,
     )
@@ -80,6 +94,7 @@ def good_artifacts(dialogue: Dialogue) -> Artifacts:
         MosPrediction: MosPrediction(SCORES, tuple(TurnScores(i, SCORES) for i in numbers)),
         SpeakerEmbeddings: embeddings,
         Transcript: Transcript(tuple(Utterance(spoken) for spoken in words)),
+        Verdict: Verdict((Draw("", ANSWERS, None, "judge", 900, 100, 0),), "0" * 64),
     }
     return Artifacts(made, {SpeakerEmbeddings: embeddings})
 
@@ -90,7 +105,7 @@ def one(request: pytest.FixtureRequest) -> Metric:
     return cls(cls.Settings())
 
 
-def good(one: Metric, turns: int = 4) -> Counts:
+def good(one: Metric, turns: int = 8) -> Counts:
     dialogue = good_dialogue(turns)
     assert one.not_applicable(dialogue) is None
     return one.measure(dialogue, good_artifacts(dialogue))
@@ -140,7 +155,7 @@ def test_a_missing_output_is_worse_than_a_good_one(one: Metric) -> None:
 
 
 def test_sums_over_dialogues_have_a_value_between_theirs(one: Metric) -> None:
-    rows = [good(one), good(one, turns=3), one.worst(good_dialogue(turns=3))]
+    rows = [good(one), good(one, turns=7), one.worst(good_dialogue(turns=7))]
     total = {field: sum(row[field] for row in rows) for field in one.fields}
     values = [one.reduce(arrays(row)) for row in rows]
     assert min(values) <= one.reduce(arrays(total)) <= max(values)
@@ -162,7 +177,7 @@ def test_reduce_is_the_same_on_scalars_and_on_arrays(data: st.DataObject) -> Non
 
 
 def test_components_are_finite_and_do_not_depend_on_the_order_of_rows(one: Metric) -> None:
-    rows = [good(one), one.worst(good_dialogue()), good(one, turns=3)]
+    rows = [good(one), one.worst(good_dialogue()), good(one, turns=7)]
     forward, backward = one.components(rows), one.components(rows[::-1])
     assert np.isfinite(list(forward.values())).all()
     assert forward == pytest.approx(backward)

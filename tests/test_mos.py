@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdia_eval.metrics.mos import SCORES, Mos, MosSettings, Score
+from mmdia_eval.metrics.mos import PREDICTORS, Mos, MosSettings, Score
 from mmdia_eval.types import Artifacts, Dialogue, MosPrediction, Turn, TurnScores
 
 MOS = Mos(MosSettings())
@@ -36,7 +36,7 @@ def test_whole_file_scores_and_turns() -> None:
     }
 
 
-@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("score", PREDICTORS[0])
 def test_setting_names_the_score_that_is_the_value(score: Score) -> None:
     chosen = Mos(MosSettings(score=score))
     counts = chosen.measure(DIALOGUE, artifacts(3.0))
@@ -46,7 +46,34 @@ def test_setting_names_the_score_that_is_the_value(score: Score) -> None:
 
 def test_a_name_that_is_no_score_is_refused() -> None:
     with pytest.raises(ValueError, match="score"):
-        MosSettings.model_validate({"score": "utmos"})
+        MosSettings.model_validate({"score": "nisqa"})
+
+
+def test_scores_of_two_predictors_are_refused() -> None:
+    with pytest.raises(ValueError, match="'utmos' and turn_score 'p808' are of two predictors"):
+        MosSettings(score="utmos")
+
+
+def test_another_predictor_has_its_own_counts_and_components() -> None:
+    chosen = Mos(MosSettings(score="utmos", turn_score="utmos"))
+    heard = MosPrediction({"utmos": 2.5}, (TurnScores(0, {"utmos": 0.4}),))
+    counts = chosen.measure(DIALOGUE, Artifacts({MosPrediction: heard}))
+    assert counts == {
+        "utmos": 2.5,
+        "dialogues": 1.0,
+        "turn_score": 4.0,
+        "turns_scored": 1.0,
+        "turns": 4.0,
+    }
+    assert set(counts) == set(chosen.fields) == set(chosen.worst(DIALOGUE))
+    assert chosen.reduce(counts) == 2.5
+    assert chosen.components([counts]) == {"turn_utmos": 1.0, "turns_scored": 0.25}
+
+
+def test_a_predictor_without_the_score_is_named() -> None:
+    chosen = Mos(MosSettings(score="utmos", turn_score="utmos"))
+    with pytest.raises(ValueError, match="gave ovrl, p808, sig, bak and not utmos"):
+        chosen.measure(DIALOGUE, artifacts(3.0))
 
 
 @given(st.floats(-10, 10))

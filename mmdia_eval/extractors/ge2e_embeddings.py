@@ -10,6 +10,7 @@ from pydantic import Field
 from mmdia_eval import api
 from mmdia_eval.api import Extractor, Inputs
 from mmdia_eval.extractors import ge2e
+from mmdia_eval.extractors.voices import aligned_turns, reference_turns
 from mmdia_eval.registry import extractor
 from mmdia_eval.types import SAMPLE_RATE, Alignment, Artifact, Segment, SpeakerEmbeddings, Weights
 
@@ -60,9 +61,7 @@ class Ge2eEmbeddings(Extractor[SpeakerEmbeddings]):
         )
 
     def _turns(self, item: Inputs) -> Mapping[int, Segment]:
-        """Where each turn is, by index; turns whose place is unknown are absent."""
-        turns = item.artifacts[Alignment].turns
-        return {turn.index: turn.segment for turn in turns if turn.segment is not None}
+        return aligned_turns(item)
 
 
 @extractor("ge2e_reference_embeddings")
@@ -74,5 +73,4 @@ class Ge2eReferenceEmbeddings(Ge2eEmbeddings):
     reads = ("turn_times",)
 
     def _turns(self, item: Inputs) -> Mapping[int, Segment]:
-        turns = enumerate(item.dialogue.turns)
-        return {index: turn.segment for index, turn in turns if turn.segment is not None}
+        return reference_turns(item)

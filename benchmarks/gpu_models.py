@@ -42,11 +42,13 @@ TINY = Sizes(64, 2, 80, 64, 2, 64, 2, 32, 16, 16)
 
 def make(id_: str, folder: Path, sizes: Sizes) -> None:
     """The model of that id in the manifest, in a folder of its own below `folder`."""
-    torch_audio.prepare()
-    import torch
-
     if (folder / id_).exists():
         return
+    torch_audio.prepare()
+    import torch
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if id_ == "faster-whisper-large-v3":
         make("whisper-large-v3", folder, sizes)
     torch.manual_seed(0)

@@ -241,7 +241,7 @@ def main() -> None:
         os.environ["MMDIA_MODELS"] = str(folder / "models")
         os.environ["MMDIA_ALLOW_UNVERIFIED_MODELS"] = "1"
         # One more than asked for, which warms up.
-        files = make_files(folder, asked.files + 1, (2, 4) if asked.tiny else (10, 30))
+        files = make_files(folder, asked.files + 1, (8, 10) if asked.tiny else (10, 30))
         total = sum(file.seconds for file in files[1:])
         note = ", models of no size: these figures say nothing" if asked.tiny else ""
         print(f"{device}: {len(files) - 1} files, {total:.0f} s of audio{note}")

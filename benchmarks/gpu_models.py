@@ -215,7 +215,7 @@ pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
 def ecapa(folder: Path, sizes: Sizes) -> None:
     """A speaker encoder in speechbrain's folder layout."""
     import torch
-    from hyperpyyaml import load_hyperpyyaml  # type: ignore[import-untyped]
+    from hyperpyyaml import load_hyperpyyaml
 
     n = sizes.ecapa
     text = ECAPA.format(n=n, wide=3 * n, attention=max(8, n // 8))

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mmdia_eval.faces import Frames
 from mmdia_eval.networks.i3d import SIDE
+from mmdia_eval.types import Frames
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ class MetricEntry(_Entry):
     settings: dict[str, Any] = {}
     inputs: dict[str, str] = {}
     default: bool = True
+    tasks: list[Task] | None = None
 
 
 class Protocol(_Entry):

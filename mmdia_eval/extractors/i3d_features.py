@@ -34,7 +34,7 @@ class I3dSettings(api.Settings):
 class I3dFeatures(Extractor[VideoFeatures]):
     """Logits of 400 Kinetics classes for each clip, averaged over time, before the softmax.
 
-    In full single precision: nothing published says what less costs. A video shorter than a clip
+    In single precision: nothing published says what less costs. A video shorter than a clip
     has no features.
     """
 
@@ -62,6 +62,8 @@ class I3dFeatures(Extractor[VideoFeatures]):
         from mmdia_eval.clips import PRESETS, clips  # noqa: PLC0415
         from mmdia_eval.networks.i3d import CLASSES  # noqa: PLC0415
 
+        if inputs.frames is None:
+            raise ValueError("no frames to look at")
         cut = clips(inputs.frames, PRESETS[self.settings.preset])
         if not len(cut):
             return np.zeros((0, CLASSES), dtype=np.float32)
@@ -78,10 +80,8 @@ def _loaded(path: Path, name: str) -> Any:
     from mmdia_eval.networks.checkpoint import load_exactly, read_checkpoint  # noqa: PLC0415
     from mmdia_eval.networks.i3d import I3D  # noqa: PLC0415
 
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
     if name == "i3d-torchscript":
-        return _Scripted(torch.jit.load(path, map_location="cpu").eval())
+        return _Scripted(torch.jit.load(path, map_location="cpu").eval())  # type: ignore[no-untyped-call]
     network = I3D(epsilon=BATCH_NORM_EPSILON)
     tensors = read_checkpoint(path)
     # The published file leaves out how many batches training saw, which changes nothing.

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from mmdia_eval import models
-from mmdia_eval.errors import StageStoppedError
-from mmdia_eval.types import Artifact, Artifacts, Audio, Dialogue, Weights
+from mmdia_eval.errors import MissingOutputError, StageStoppedError
+from mmdia_eval.types import Artifact, Artifacts, Audio, Dialogue, FloatArray, Frames, Weights
 
 Counts = Mapping[str, float]
 """Sufficient statistics of one dialogue, by field name. The harness only ever adds them."""
@@ -44,18 +44,30 @@ class Inputs:
 
     `path` is the file itself, for engines that take more of it than its sound; none opens it but
     through `mmdia_eval.media`. `earlier` is what an `UnfinishedError` of an earlier run left.
+    For Task 3 the sound is the benchmark's driving recording where there is one, else the file's
+    own; `frames` and `reference_frames` are there for extractors that declare to read them.
     """
 
     audio: Audio
     dialogue: Dialogue
     artifacts: Artifacts
     path: Path = Path()
+    frames: Frames | None = None
+    reference_frames: Frames | None = None
     earlier: Artifact | None = None
 
 
 A = TypeVar("A", bound=Artifact)
 Reads = Literal[
-    "id", "script", "speakers", "speaker_count", "turn_times", "style", "keyframes", "reference"
+    "id",
+    "script",
+    "speakers",
+    "speaker_count",
+    "turn_times",
+    "style",
+    "keyframes",
+    "reference",
+    "reference_video",
 ]
 
 
@@ -64,7 +76,8 @@ class Extractor(ABC, Generic[A]):
 
     `reads` names what of the dialogue changes the artifact, so that the cache knows; the file
     always counts. "script": the turns' texts; "speakers": their speakers' names; "style": the
-    description and the labels; "keyframes" and "reference": the pictures and the recording.
+    description and the labels; "keyframes", "reference",
+    "reference_video": the pictures and the recordings.
     Importing the module and constructing the class must be cheap: engines are imported in `load`.
     `cost` is CPU seconds per second of audio, the estimate until this machine has its own figure.
 
@@ -82,6 +95,8 @@ class Extractor(ABC, Generic[A]):
     requires: ClassVar[tuple[Requirement, ...]] = ()
     cost: ClassVar[float | None] = None
     batch_seconds: ClassVar[float] = 0.0
+    reads_frames: ClassVar[bool] = False
+    reads_reference_frames: ClassVar[bool] = False
     torch_device: str = "cpu"
     Settings: ClassVar[type[Settings]] = Settings
 
@@ -241,3 +256,34 @@ class Metric(ABC):
     def components(self, rows: Sequence[Counts]) -> Mapping[str, float]:
         """Further figures beside the value, from every row that counts (scored and missing)."""
         return {}
+
+
+class SetMetric(Metric):
+    """A metric of all outputs together, such as a distance between two sets of features.
+
+    A dialogue's count is that of its `clips`; it has no value of its own. There is a value only
+    when every dialogue that applies was scored: a distance of fewer clips is another quantity.
+    """
+
+    fields = ("clips",)
+
+    @abstractmethod
+    def features(self, artifacts: Artifacts) -> FloatArray:
+        """(clips, d) of one file; no clips when it is too short."""
+
+    @abstractmethod
+    def distance(self, outputs: FloatArray, references: FloatArray) -> float:
+        """From two sets of features, (n, d) and (m, d)."""
+
+    def measure(self, dialogue: Dialogue, artifacts: Artifacts) -> Counts:
+        clips = len(self.features(artifacts))
+        if not clips:
+            raise MissingOutputError("the video is shorter than a clip")
+        return {"clips": float(clips)}
+
+    def worst(self, dialogue: Dialogue) -> Counts:
+        return {"clips": 0.0}
+
+    def reduce(self, total: Mapping[str, Any]) -> Any:
+        """Counts of clips have no value."""
+        return math.nan

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from mmdia_eval.api import Counts
+from mmdia_eval.api import Counts, SetMetric
 from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.plan import MEDIA, MetricJob, Plan
+from mmdia_eval.sets import SETS_VERSION, SetValue, set_value
+from mmdia_eval.statistics import Interval
 from mmdia_eval.store import Store, digest
 from mmdia_eval.types import Artifact, Artifacts, Dialogue, MediaInfo, Sample
 from mmdia_eval.workers import Side
@@ -45,6 +47,17 @@ class Measurement(Artifact):
 
 
 @dataclass(frozen=True)
+class SetMeasurement(Artifact):
+    """A value over all outputs together, kept as `Measurement` is."""
+
+    kind: ClassVar[str] = "set_measurement"
+    value: float | None
+    interval: Interval | None
+    components: Mapping[str, float] | None
+    problem: str | None
+
+
+@dataclass(frozen=True)
 class Found:
     """What the stages left: where artifacts lie, what could not be made, what the decoder says."""
 
@@ -59,6 +72,18 @@ def measure(plan: Plan, store: Store, found: Found) -> Iterator[Outcome]:
     for job in plan.metrics:
         for sample in plan.samples:
             yield measuring.outcome(job, sample)
+
+
+def measure_sets(
+    plan: Plan, store: Store, found: Found, outcomes: Sequence[Outcome]
+) -> dict[str, SetValue]:
+    """The value of every metric over all outputs together, by its name in the protocol."""
+    measuring = _Measuring(store, found)
+    return {
+        job.name: measuring.set_value(job, job.metric, plan, outcomes)
+        for job in plan.metrics
+        if isinstance(job.metric, SetMetric)
+    }
 
 
 class _Measuring:
@@ -108,6 +133,40 @@ class _Measuring:
         if kept.missing is not None:
             return Outcome(id_, job.name, "missing", kept.counts, kept.missing)
         return Outcome(id_, job.name, "scored", kept.counts)
+
+    def set_value(
+        self, job: MetricJob, metric: SetMetric, plan: Plan, outcomes: Sequence[Outcome]
+    ) -> SetValue:
+        mine = [o for o in outcomes if o.metric == job.name and o.status != "not_applicable"]
+        scored = {outcome.dialogue for outcome in mine if outcome.status == "scored"}
+        if len(scored) < len(mine) or not scored:
+            return SetValue(
+                None,
+                problem=f"{len(scored)} of {len(mine)} dialogues were scored, and a distance of "
+                "fewer is another quantity",
+            )
+        ids = [sample.dialogue.id for sample in plan.samples if sample.dialogue.id in scored]
+        keys = [self._keys(job, id_) for id_ in ids]
+        key = digest([metric.name, metric.version, job.settings, SETS_VERSION, keys])
+        kept = self.store.read(SetMeasurement, key)
+        if kept is None:
+            sides = zip(*(self._load_both(job, id_) for id_ in ids), strict=True)
+            outputs, references = ([metric.features(a) for a in side] for side in sides)
+            kept = SetMeasurement(**vars(set_value(outputs, references, metric.distance)))
+            self.store.write(key, kept)
+        return SetValue(**vars(kept))
+
+    def _keys(self, job: MetricJob, id_: str) -> list[dict[str, str]]:
+        outputs = {k.kind: self.keys[("output", id_), r] for k, r in job.inputs.items()}
+        references = {
+            k.kind: self.keys[("reference", id_), r] for k, r in job.reference_inputs.items()
+        }
+        return [outputs, references]
+
+    def _load_both(self, job: MetricJob, id_: str) -> tuple[Artifacts, Artifacts]:
+        outputs = {k: self.keys[("output", id_), r] for k, r in job.inputs.items()}
+        references = {k: self.keys[("reference", id_), r] for k, r in job.reference_inputs.items()}
+        return Artifacts(self._load(outputs)), Artifacts(self._load(references))
 
     def _measured(
         self,

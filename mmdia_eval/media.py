@@ -59,7 +59,7 @@ class Limits:
 LIMITS = Limits()
 
 
-class _UnusableError(Exception):
+class UnusableError(Exception):
     """The file is out of the question; the message says why, beginning with a code."""
 
 
@@ -81,7 +81,7 @@ def decode(path: Path, limits: Limits = LIMITS) -> tuple[MediaInfo, Audio | None
     try:
         pcm = _read(path, limits)
         return _examine(pcm, limits)
-    except _UnusableError as error:
+    except UnusableError as error:
         return MediaInfo(problem=str(error)), None
 
 
@@ -95,7 +95,7 @@ def write_listening_copy(path: Path, out: Path, limits: Limits = LIMITS) -> str 
     try:
         pcm = _read(path, limits)
         _examine(pcm, limits)
-    except _UnusableError as error:
+    except UnusableError as error:
         return str(error)
     soundfile.write(out, np.clip(pcm.samples, -1, 1), pcm.sample_rate, "PCM_24", format="FLAC")
     return None
@@ -111,7 +111,7 @@ def decode_at(path: Path, sample_rate: int) -> Audio:
 
     try:
         pcm = _read(path, LIMITS)
-    except _UnusableError as error:
+    except UnusableError as error:
         raise UserError(f"{path}: {error}") from None
     samples = soxr.resample(pcm.samples, pcm.sample_rate, sample_rate, quality="HQ")
     return Audio(np.ascontiguousarray(samples, dtype=np.float32), sample_rate)
@@ -128,7 +128,7 @@ def read_duration(path: Path) -> float | None:
                     return float(file.frames / file.samplerate) or None
         with _opened_av(path, "audio") as container:
             return float(container.duration / 1e6) if container.duration else None
-    except (_UnusableError, soundfile.LibsndfileError):
+    except (UnusableError, soundfile.LibsndfileError):
         return None
 
 
@@ -138,15 +138,15 @@ def _opened(path: Path, limits: Limits) -> Iterator[int]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0))
     except OSError as error:
-        raise _UnusableError(f"unreadable: {error.strerror}") from None
+        raise UnusableError(f"unreadable: {error.strerror}") from None
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise _UnusableError("unreadable: not a regular file")
+            raise UnusableError("unreadable: not a regular file")
         if status.st_size == 0:
-            raise _UnusableError("empty: the file has no bytes")
+            raise UnusableError("empty: the file has no bytes")
         if status.st_size > limits.size:
-            raise _UnusableError(
+            raise UnusableError(
                 f"too_large: {status.st_size / 2**20:.0f} MiB, at most {limits.size / 2**20:.0f}"
             )
         yield descriptor
@@ -172,10 +172,23 @@ def _read_sndfile(descriptor: int, limits: Limits) -> _Pcm:
             samples = file.read(dtype="float32", always_2d=True)
             expected = file.frames
     except soundfile.LibsndfileError as error:
-        raise _UnusableError(f"unreadable: {error.error_string.rstrip('.')}") from None
+        raise UnusableError(f"unreadable: {error.error_string.rstrip('.')}") from None
     if len(samples) < expected:
-        raise _UnusableError(f"truncated: {len(samples)} of {expected} samples could be decoded")
+        raise UnusableError(f"truncated: {len(samples)} of {expected} samples could be decoded")
     return _Pcm(samples.mean(axis=1, dtype=np.float32), file.samplerate, samples.shape[1])
+
+
+@contextmanager
+def opened_video(path: Path, limits: Limits = LIMITS) -> Iterator[Any]:
+    """A container with pictures: a regular file that is no link, within the size limit.
+
+    Raises:
+        UnusableError: the file is none, or its data cannot be read.
+    """
+    with _opened(path, limits):
+        pass
+    with _opened_av(path, "video") as container:
+        yield container
 
 
 @contextmanager
@@ -187,11 +200,11 @@ def _opened_av(path: Path, kind: Literal["audio", "video"]) -> Iterator[Any]:
     try:
         with av.open(f"file:{path.resolve()}", options=options, timeout=10) as container:
             if not getattr(container.streams, kind):
-                raise _UnusableError(f"unreadable: the file has no {kind} stream")
+                raise UnusableError(f"unreadable: the file has no {kind} stream")
             yield container
     except (av.error.FFmpegError, OSError, ValueError) as error:
         text = getattr(error, "strerror", None) or str(error)
-        raise _UnusableError(f"unreadable: {text}") from None
+        raise UnusableError(f"unreadable: {text}") from None
 
 
 def _read_av_stream(container: Any, stream: Any, limits: Limits) -> _Pcm:
@@ -205,7 +218,7 @@ def _read_av_stream(container: Any, stream: Any, limits: Limits) -> _Pcm:
         _check_format(rate, channels, total / rate, limits)
         parts.append(samples.mean(axis=0, dtype=np.float32))
     if not parts:
-        raise _UnusableError("empty: no sound could be decoded")
+        raise UnusableError("empty: no sound could be decoded")
     return _Pcm(np.concatenate(parts), rate, channels)
 
 
@@ -222,13 +235,13 @@ def _planar_float(frame: Any, channels: int) -> FloatArray:
 
 def _check_format(rate: int, channels: int, seconds: float, limits: Limits) -> None:
     if not limits.lowest_rate <= rate <= limits.highest_rate:
-        raise _UnusableError(
+        raise UnusableError(
             f"rate: {rate} Hz, expected {limits.lowest_rate} to {limits.highest_rate}"
         )
     if channels > limits.channels:
-        raise _UnusableError(f"channels: {channels}, at most {limits.channels}")
+        raise UnusableError(f"channels: {channels}, at most {limits.channels}")
     if seconds > limits.duration:
-        raise _UnusableError(f"too_long: {seconds:.0f} s, at most {limits.duration:.0f}")
+        raise UnusableError(f"too_long: {seconds:.0f} s, at most {limits.duration:.0f}")
 
 
 def _examine(pcm: _Pcm, limits: Limits) -> tuple[MediaInfo, Audio | None]:
@@ -236,17 +249,17 @@ def _examine(pcm: _Pcm, limits: Limits) -> tuple[MediaInfo, Audio | None]:
 
     samples = pcm.samples
     if not len(samples):
-        raise _UnusableError("empty: no sound could be decoded")
+        raise UnusableError("empty: no sound could be decoded")
     if not np.isfinite(samples).all():
-        raise _UnusableError("non_finite: samples that are NaN or infinite")
+        raise UnusableError("non_finite: samples that are NaN or infinite")
     peak = float(np.abs(samples).max())
     if peak > limits.peak:
-        raise _UnusableError(f"out_of_range: a sample of {peak:.3g}, full scale is 1")
+        raise UnusableError(f"out_of_range: a sample of {peak:.3g}, full scale is 1")
     level = _dbfs(float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))))
     if level < SILENT_BELOW:
-        raise _UnusableError(f"silent: {level:.0f} dBFS")
+        raise UnusableError(f"silent: {level:.0f} dBFS")
     if float(np.ptp(samples)) < 1e-4:
-        raise _UnusableError("constant: every sample has the same value")
+        raise UnusableError("constant: every sample has the same value")
     if pcm.sample_rate != SAMPLE_RATE:
         samples = soxr.resample(samples, pcm.sample_rate, SAMPLE_RATE, quality="HQ")
     info = MediaInfo(
@@ -300,7 +313,7 @@ def read_picture(path: Path, limits: Limits = LIMITS) -> bytes:
             stream = container.streams.video[0]
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             return _jpeg(next(container.decode(stream)))
-    except _UnusableError as error:
+    except UnusableError as error:
         raise UserError(f"{path}: {error}") from None
     except (av.error.FFmpegError, StopIteration, ValueError, IndexError) as error:
         text = getattr(error, "strerror", None) or str(error) or "no picture could be decoded"
@@ -313,7 +326,7 @@ def _picture_file(path: Path, limits: Limits) -> tuple[bytes, str]:
     for magic, format_ in _PICTURE_FORMATS.items():
         if data.startswith(magic):
             return data, format_
-    raise _UnusableError("unreadable: neither a PNG nor a JPEG picture")
+    raise UnusableError("unreadable: neither a PNG nor a JPEG picture")
 
 
 def _jpeg(frame: Any) -> bytes:
@@ -358,7 +371,7 @@ def reencode_video(path: Path, limits: Limits = LIMITS) -> bytes:
             av.open(out, "w", format="mp4", options={"fflags": "+bitexact"}) as target,
         ):
             _copy_picture(source, target, limits, audio)
-    except _UnusableError as error:
+    except UnusableError as error:
         raise UserError(f"{path}: {error}") from None
     return out.getvalue()
 
@@ -375,10 +388,10 @@ def _copy_picture(source: Any, target: Any, limits: Limits, audio: Audio | None)
             picture.width, picture.height, picture.pix_fmt = frame.width, frame.height, "yuv420p"
             picture.codec_context.time_base = frame.time_base
         if (frame.width, frame.height) != (picture.width, picture.height):
-            raise _UnusableError("unreadable: the picture changes its size")
+            raise UnusableError("unreadable: the picture changes its size")
         target.mux(picture.encode(frame))
     if picture is None:
-        raise _UnusableError("empty: no picture could be decoded")
+        raise UnusableError("empty: no picture could be decoded")
     target.mux(picture.encode(None))
     if sound is not None and audio is not None:
         samples = av.AudioFrame.from_ndarray(audio.samples[None, :], format="fltp", layout="mono")
@@ -394,7 +407,7 @@ def _small_frames(source: Any, limits: Limits) -> Iterator[Any]:
     for frame in source.decode(stream):
         time = float(frame.time or 0.0)
         if time > limits.duration:
-            raise _UnusableError(f"too_long: {time:.0f} s, at most {limits.duration:.0f}")
+            raise UnusableError(f"too_long: {time:.0f} s, at most {limits.duration:.0f}")
         if time >= due - 1e-3:
             small = _scaled(frame, min(1.0, VIDEO_HEIGHT / frame.height), "yuv420p")
             small.pts, small.time_base = round(time * 1000), Fraction(1, 1000)

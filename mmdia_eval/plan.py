@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from mmdia_eval import devices, registry
-from mmdia_eval.api import Extractor, Metric, Reads, Requirement
+from mmdia_eval.api import Extractor, Metric, Requirement
 from mmdia_eval.choices import NO_JUDGE, Choices
 from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.protocol import ExtractorEntry, MetricEntry, Protocol
-from mmdia_eval.store import digest, file_sha256
-from mmdia_eval.types import Artifact, Dialogue, MediaInfo, Sample, Task
+from mmdia_eval.types import Artifact, Dialogue, MediaInfo, Sample, Task, VideoInfo
 
-MEDIA = "media"
-"""The role of the decoder's findings, which no protocol has to name."""
+MEDIA, VIDEO = MediaInfo.kind, VideoInfo.kind
+"""The roles of the decoders' findings, which no protocol has to name."""
 
 Kinds = Mapping[type[Artifact], str]
 
@@ -102,7 +100,7 @@ class Plan:
         return [
             sample.dialogue
             for sample in self.samples
-            if sample.dialogue.audio
+            if (sample.dialogue.video if self.task == 3 else sample.dialogue.audio)
             and any(job.metric.not_applicable(sample.dialogue) is None for job in wanting)
         ]
 
@@ -259,6 +257,7 @@ class _Planner:
             entry
             for entry in self.protocol.metrics
             if (entry.name in names if names else entry.default)
+            and (entry.tasks is None or self.task in entry.tasks)
         ]
 
     def _metric_job(self, entry: MetricEntry) -> MetricJob | None:
@@ -277,7 +276,7 @@ class _Planner:
         )
 
     def _add_stage(self, role: str, path: tuple[str, ...]) -> None:
-        if role == MEDIA or role in self.stages:
+        if role in (MEDIA, VIDEO) or role in self.stages:
             return
         if role in path:
             self.problems.append(f"extractors need each other: {' -> '.join([*path, role])}")
@@ -333,44 +332,6 @@ class _Planner:
             self.problems.append(
                 f"metric {job.name!r} has nothing to score in this split: {reasons[0]}"
             )
-
-
-def artifact_key(
-    stage: Stage, sha256: str, dialogue: Dialogue, inputs: Mapping[type[Artifact], str]
-) -> str:
-    """The name of what `stage` makes of the file with that sha256; `inputs` are keys by kind."""
-    reads = {name: _READERS[name](dialogue) for name in stage.extractor.reads}
-    needs = {kind.kind: key for kind, key in inputs.items() if kind is not MediaInfo}
-    return digest([stage.identity, sha256, reads, needs])
-
-
-def _turn_times(dialogue: Dialogue) -> list[Any]:
-    segments = [turn.segment for turn in dialogue.turns]
-    return [segment and [segment.start, segment.end] for segment in segments]
-
-
-def _keyframes(dialogue: Dialogue) -> list[Any]:
-    return [[_content(k.path), k.time, k.speaker] for k in dialogue.keyframes]
-
-
-def _content(path: Path) -> str:
-    """The file's sha256; one that cannot be opened is left for the extractor to name."""
-    try:
-        return file_sha256(path)
-    except OSError:
-        return digest(["cannot be opened", str(path)])
-
-
-_READERS: Mapping[Reads, Callable[[Dialogue], Any]] = {
-    "id": lambda dialogue: dialogue.id,
-    "script": lambda dialogue: [turn.text for turn in dialogue.turns],
-    "speakers": lambda dialogue: [turn.speaker for turn in dialogue.turns],
-    "speaker_count": lambda dialogue: len(dialogue.speakers),
-    "turn_times": _turn_times,
-    "style": lambda dialogue: asdict(dialogue.style),
-    "keyframes": _keyframes,
-    "reference": lambda dialogue: dialogue.audio and _content(dialogue.audio),
-}
 
 
 def _packages(extractor: Extractor[Any]) -> Iterator[str]:

@@ -51,13 +51,14 @@ class ExtractorEntry(_Configured):
 
 class MetricEntry(_Configured):
     """A column of the results. Artifacts of the reference recording come from the roles
-    `reference_<kind>`. `default` false: runs only when asked for by name. `note` says the
-    definition in words, for `metrics explain`; it determines no value.
+    `reference_<kind>`. `default` false: runs only when asked for by name. `tasks`: for those only.
+    `note` says the definition in words, for `metrics explain`; it determines no value.
     """
 
     name: str
     metric: str
     default: bool = True
+    tasks: list[Task] | None = None
     note: str = Field(default="", exclude=True)
 
 

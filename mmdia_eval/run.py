@@ -6,26 +6,33 @@ goes on when the command is given again.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from mmdia_eval import devices, media
+from mmdia_eval import devices, media, video
 from mmdia_eval.accelerator import Accelerators
 from mmdia_eval.api import RemoteExtractor
+from mmdia_eval.artifact_keys import artifact_key
 from mmdia_eval.background import Background
-from mmdia_eval.measure import Found, Outcome, Target, measure
+from mmdia_eval.measure import Found, Outcome, Target, measure, measure_sets
 from mmdia_eval.network import ask_all
-from mmdia_eval.plan import MEDIA, Plan, Stage, artifact_key
+from mmdia_eval.plan import MEDIA, VIDEO, Plan, Stage
 from mmdia_eval.progress import Line, Reporter, Silent
-from mmdia_eval.store import Store, digest, file_sha256
-from mmdia_eval.types import Artifact, Dialogue, MediaInfo
-from mmdia_eval.workers import Done, Job, Pool, Side, Source, StageSpec
+from mmdia_eval.sets import SetValue
+from mmdia_eval.sources import find_sources
+from mmdia_eval.store import Store, digest
+from mmdia_eval.types import Artifact, MediaInfo
+from mmdia_eval.workers import Done, Job, Pool, Source, StageSpec
 
 __all__ = ["Outcome", "RunResult", "Work", "run", "survey"]
+
+
+FRAMES_AT_ONCE = 16 * 2**30
+"""Bytes of decoded pictures that lie on the disk together; half of its free room is the limit."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class RunResult:
     """Everything a results file is made from.
 
     `stopped` says why, for each role whose service answers no more; `accelerators` what ran the
-    stages that want one.
+    stages that want one; `sets` are the values of metrics over all outputs together.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -42,6 +49,7 @@ class RunResult:
     discarded: int
     stopped: Mapping[str, str]
     accelerators: tuple[Mapping[str, Any], ...]
+    sets: Mapping[str, SetValue]
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ def run(plan: Plan, store: Store, jobs: int, reporter: Reporter | None = None) -
         try:
             return current.result(engines)
         finally:
-            current.drop_audio()
+            current.drop_media(current.sources)
 
 
 def survey(plan: Plan, store: Store, jobs: int = 1) -> list[Work]:
@@ -119,16 +127,23 @@ class _Asked:
 class _Run:
     def __init__(self, plan: Plan, store: Store, reporter: Reporter) -> None:
         self.plan, self.store, self.reporter = plan, store, reporter
-        self.sources = _sources(plan)
+        self.sources = find_sources(plan)
+        self.here: Sequence[Target] = tuple(self.sources)
         self.keys: dict[tuple[Target, str], str] = {}
         self.media: dict[Target, MediaInfo] = {}
         self.failures: dict[tuple[Target, str], str] = {}
         self.stopped: dict[str, str] = {}
 
     def result(self, engines: _Engines) -> RunResult:
-        self._probe(engines)
-        self._stages(engines)
-        outcomes = self._measure()
+        parts = self._parts()
+        for part in parts:
+            self.here = part
+            self._probe(engines)
+            self._stages(engines)
+            if len(parts) > 1:
+                self.drop_media(part)
+        self.here = tuple(self.sources)
+        outcomes, sets = self._measure()
         of_output = {t: s for t, s in self.sources.items() if t[0] == "output"}
         used = engines.accelerators.used
         return RunResult(
@@ -138,12 +153,31 @@ class _Run:
             self.store.discarded,
             self.stopped,
             tuple(used[device] for device in sorted(used)),
+            sets,
         )
 
-    def drop_audio(self) -> None:
-        """Decoded sound is kept for the stages of one run only."""
-        for source in self.sources.values():
-            self.store.drop_audio(source.sha256)
+    def _parts(self) -> list[Sequence[Target]]:
+        """The files in parts whose frames fit on the disk together; all in one without frames."""
+        of_dialogue: dict[str, list[Target]] = {}
+        for target in self.sources:
+            of_dialogue.setdefault(target[1], []).append(target)
+        room = min(FRAMES_AT_ONCE, shutil.disk_usage(self.store.existing_root()).free // 2)
+        parts: list[list[Target]] = [[]]
+        taken = 0
+        for targets in of_dialogue.values():
+            sources = [self.sources[target] for target in targets]
+            size = sum(video.frame_bytes(s.path) for s in sources if s.has_frames)
+            if parts[-1] and taken + size > room:
+                parts.append([])
+                taken = 0
+            parts[-1] += targets
+            taken += size
+        return list(parts)
+
+    def drop_media(self, targets: Iterable[Target]) -> None:
+        """Decoded sound and pictures are kept for the stages of one run only."""
+        for target in targets:
+            self.store.drop_media(self.sources[target].sha256)
 
     def survey(self, jobs: int) -> list[Work]:
         media_jobs = self._media_jobs()
@@ -175,19 +209,23 @@ class _Run:
 
     def _media_jobs(self) -> list[Job]:
         jobs = []
-        for target, source in self.sources.items():
-            key = digest(["media", media.VERSION, asdict(media.LIMITS), source.sha256])
-            self.keys[target, MEDIA] = key
+        for target in self.here:
+            source = self.sources[target]
+            rules = [media.VERSION, asdict(media.LIMITS)]
+            if source.has_frames:
+                rules += [video.VERSION, asdict(video.LIMITS)]
+            key = digest([MEDIA, *rules, source.sha256])
+            self.keys[target, MEDIA] = self.keys[target, VIDEO] = key
             jobs.append(Job(source, key, (), self._duration(target)))
         return jobs
 
     def _duration(self, target: Target) -> float:
         if target in self.media:
             return self.media[target].duration
-        return media.read_duration(self.sources[target].path) or 0.0
+        return media.read_duration(self.sources[target].sound) or 0.0
 
     def _read_media(self) -> None:
-        for target in self.sources:
+        for target in self.here:
             info = self.store.read(MediaInfo, self.keys[target, MEDIA])
             if info is not None:
                 self.media[target] = info
@@ -205,7 +243,8 @@ class _Run:
         outputs = self.plan.roles_of_outputs()
         references = {d.id for d in self.plan.dialogues_with_reference(stage.role)}
         jobs = []
-        for target, source in self.sources.items():
+        for target in self.here:
+            source = self.sources[target]
             side, id_ = target
             wanted = stage.role in outputs if side == "output" else id_ in references
             if wanted and self._sound(target):
@@ -227,7 +266,15 @@ class _Run:
         inputs = {kind: self.keys[target, role] for kind, role in stage.inputs.items()}
         key = artifact_key(stage, source.sha256, source.dialogue, inputs)
         self.keys[target, stage.role] = key
-        return Job(source, key, tuple(inputs.items()), self._duration(target))
+        extractor = stage.extractor
+        return Job(
+            source,
+            key,
+            tuple(inputs.items()),
+            self._duration(target),
+            extractor.reads_frames,
+            extractor.reads_reference_frames,
+        )
 
     def _todo(self, kind: type[Artifact], jobs: Sequence[Job]) -> _Todo:
         first: dict[str, Job] = {}
@@ -321,7 +368,7 @@ class _Run:
                 for target in todo.targets[end.job.key]:
                     self.failures[target, role] = f"{role}: {end.problem}"
 
-    def _measure(self) -> list[Outcome]:
+    def _measure(self) -> tuple[list[Outcome], Mapping[str, SetValue]]:
         total = len(self.plan.metrics) * len(self.plan.samples)
         found = Found(self.keys, self.failures, self.media)
         outcomes = []
@@ -329,7 +376,7 @@ class _Run:
             for outcome in measure(self.plan, self.store, found):
                 outcomes.append(outcome)
                 line.advance()
-        return outcomes
+        return outcomes, measure_sets(self.plan, self.store, found, outcomes)
 
 
 def _may_run(stage: Stage, made: set[str]) -> bool:
@@ -351,32 +398,3 @@ def _counted(end: Done, line: Line) -> Done:
 
 def _seconds(jobs: Sequence[Job]) -> float:
     return sum(job.duration for job in jobs)
-
-
-def _sources(plan: Plan) -> dict[Target, Source]:
-    """Every file the plan reads, with its sha256; outputs first."""
-    wanted: list[tuple[Side, Dialogue, Path]] = [
-        ("output", sample.dialogue, sample.output) for sample in plan.samples if sample.output
-    ]
-    referenced = {
-        dialogue.id: (dialogue, dialogue.audio)
-        for job in plan.metrics
-        for role in job.reference_inputs.values()
-        for dialogue in plan.dialogues_with_reference(role)
-        if dialogue.audio
-    }
-    wanted += [("reference", dialogue, audio) for dialogue, audio in referenced.values()]
-    with ThreadPoolExecutor(4) as threads:
-        hashes = threads.map(lambda item: _content(item[2]), wanted)
-    return {
-        (side, dialogue.id): Source(side, dialogue, path, sha256)
-        for (side, dialogue, path), sha256 in zip(wanted, hashes, strict=True)
-    }
-
-
-def _content(path: Path) -> str:
-    """The file's sha256; a file that cannot be opened is left for the media door to name."""
-    try:
-        return file_sha256(path)
-    except OSError:
-        return digest(["cannot be opened", str(path)])

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from mmdia_eval import __version__
+from mmdia_eval import __version__, statistics
+from mmdia_eval.api import Metric
 from mmdia_eval.benchmark import Benchmark, load_benchmark, resolve_benchmark
 from mmdia_eval.choices import Choices
 from mmdia_eval.errors import ProblemsError, UserError
@@ -198,7 +199,9 @@ def assemble(request: Request, found: RunResult) -> tuple[Results, list[Row]]:
     by_metric: dict[str, list[Outcome]] = {job.name: [] for job in request.plan.metrics}
     for outcome in sorted(found.outcomes, key=lambda outcome: outcome.dialogue):
         by_metric[outcome.metric].append(outcome)
-    metrics = [_metric_result(request, job, by_metric[job.name]) for job in request.plan.metrics]
+    metrics = [
+        _metric_result(request, job, by_metric[job.name], found) for job in request.plan.metrics
+    ]
     rows = [_row(job, outcome) for job in request.plan.metrics for outcome in by_metric[job.name]]
     failed = any(metric.coverage.failed for metric in metrics)
     system = request.submission.system
@@ -243,15 +246,19 @@ def assemble(request: Request, found: RunResult) -> tuple[Results, list[Row]]:
     return results, rows
 
 
-def _metric_result(request: Request, job: MetricJob, outcomes: Sequence[Outcome]) -> MetricResult:
+def _metric_result(
+    request: Request, job: MetricJob, outcomes: Sequence[Outcome], found: RunResult
+) -> MetricResult:
     metric = job.metric
     statuses = Counter(outcome.status for outcome in outcomes)
     counting = [o.counts for o in outcomes if o.status in ("scored", "missing")]
-    value = corpus_value(counting, metric.reduce)
-    # Rows that do not count stay as zeros: every metric resamples the same dialogues.
-    zeros = dict.fromkeys(metric.fields, 0.0)
-    found = bootstrap_interval([outcome.counts or zeros for outcome in outcomes], metric.reduce)
-    interval = Interval(**asdict(found)) if found and value is not None else None
+    if (of_set := found.sets.get(job.name)) is not None:
+        value, drawn = of_set.value, of_set.interval
+        components = {**metric.components(counting), **(of_set.components or {})}
+    else:
+        value, drawn = corpus_value(counting, metric.reduce), _bootstrap(metric, outcomes)
+        components = dict(metric.components(counting)) if counting else {}
+    interval = Interval(**asdict(drawn)) if drawn and value is not None else None
     return MetricResult(
         name=job.name,
         metric=metric.name,
@@ -270,8 +277,14 @@ def _metric_result(request: Request, job: MetricJob, outcomes: Sequence[Outcome]
             failed=statuses["failed"],
         ),
         companion=metric.companion,
-        components=_finite(metric.components(counting)) if counting else {},
+        components=_finite(components),
     )
+
+
+def _bootstrap(metric: Metric, outcomes: Sequence[Outcome]) -> statistics.Interval | None:
+    # Rows that do not count stay as zeros: every metric resamples the same dialogues.
+    zeros = dict.fromkeys(metric.fields, 0.0)
+    return bootstrap_interval([outcome.counts or zeros for outcome in outcomes], metric.reduce)
 
 
 def _row(job: MetricJob, outcome: Outcome) -> Row:
@@ -324,6 +337,7 @@ def _warnings(request: Request, found: RunResult, metrics: Sequence[MetricResult
             f"scale: {_some(clipped)}"
         )
     warnings += [f"{role} was stopped: {why}" for role, why in found.stopped.items()]
+    warnings += [f"{name} has no value: {s.problem}" for name, s in found.sets.items() if s.problem]
     if found.discarded:
         warnings.append(f"{found.discarded} damaged cache entries were thrown away and made again")
     warnings += [

@@ -20,9 +20,12 @@ Split = Literal["hard", "test", "ood", "bench"]
 SPLITS: tuple[Split, ...] = ("hard", "test", "ood", "bench")
 
 SAMPLE_RATE = 16_000
+FRAME_RATE = 25
 """Hz. Every engine of the harness hears mono float32 at this rate."""
 
 FloatArray = NDArray[np.float32]
+Frames = NDArray[np.uint8]
+"""Pictures (T, height, width, 3), red-green-blue, `FRAME_RATE` a second."""
 
 
 @dataclass(frozen=True, order=True)

@@ -14,17 +14,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Literal
 
-from mmdia_eval import media, models
+from mmdia_eval import media, models, video
 from mmdia_eval.api import Extractor, Inputs
 from mmdia_eval.errors import UserError
 from mmdia_eval.store import Store
-from mmdia_eval.types import Artifact, Artifacts, Audio, Dialogue
+from mmdia_eval.types import Artifact, Artifacts, Audio, Dialogue, Frames, VideoInfo
 
 logger = logging.getLogger(__name__)
 
@@ -37,22 +37,39 @@ PATIENCE_PER_SECOND = 60.0
 
 @dataclass(frozen=True)
 class Source:
-    """A file to look at: a system's output, or a reference recording."""
+    """A file to look at: a system's output, or a reference recording.
+
+    Its sound is its own, or that of the benchmark's `driving` recording; `sha256` is of the content
+    of both. `reference` is the content of the reference's file, where
+    its frames are wanted beside this one's.
+    """
 
     side: Side
     dialogue: Dialogue
     path: Path
     sha256: str
+    driving: Path | None = None
+    has_frames: bool = False
+    reference: str | None = None
+
+    @property
+    def sound(self) -> Path:
+        return self.driving or self.path
 
 
 @dataclass(frozen=True)
 class Job:
-    """Make the artifact `key` of a source, from artifacts already in the store."""
+    """Make the artifact `key` of a source, from artifacts already in the store.
+
+    `frames`: its pictures are wanted too; `reference_frames`: and the reference's.
+    """
 
     source: Source
     key: str
     inputs: tuple[tuple[type[Artifact], str], ...]
     duration: float
+    frames: bool = False
+    reference_frames: bool = False
 
 
 @dataclass(frozen=True)
@@ -217,11 +234,22 @@ def _state() -> _Worker:
 
 def _probe(job: Job) -> float:
     begin = time.process_time()
-    info, audio = media.decode(job.source.path)
+    source, store = job.source, _state().store
+    info, audio = media.decode(source.sound)
     if audio is not None:
-        _state().store.write_audio(job.source.sha256, audio)
-    _state().store.write(job.key, info)
+        store.write_audio(source.sha256, audio)
+    elif source.driving:
+        raise UserError(f"driving recording {source.sound}: {info.problem}")
+    if source.has_frames:
+        pictures = _decode_frames(store, source)
+        store.write(job.key, pictures)
+        info = replace(info, problem=pictures.problem or info.problem)
+    store.write(job.key, info)
     return time.process_time() - begin
+
+
+def _decode_frames(store: Store, source: Source) -> VideoInfo:
+    return store.write_frames(source.sha256, lambda out: video.decode(source.path, out))
 
 
 def _decode(job: Job) -> None:
@@ -252,18 +280,40 @@ def read_inputs(store: Store, job: Job) -> Inputs:
             )
         found[kind] = artifact
     source = job.source
-    return Inputs(_audio(store, source), source.dialogue, Artifacts(found), source.path)
+    return Inputs(
+        _audio(store, source),
+        source.dialogue,
+        Artifacts(found),
+        source.path,
+        _frames(store, source) if job.frames else None,
+        _reference_frames(store, source) if job.reference_frames else None,
+    )
 
 
 def _audio(store: Store, source: Source) -> Audio:
     found = store.read_audio(source.sha256)
     if found is not None:
         return found
-    info, audio = media.decode(source.path)
+    info, audio = media.decode(source.sound)
     if audio is None:
-        raise RuntimeError(f"{source.path} changed while it was scored: {info.problem}")
+        raise RuntimeError(f"{source.sound} changed while it was scored: {info.problem}")
     store.write_audio(source.sha256, audio)
     return audio
+
+
+def _frames(store: Store, source: Source) -> Frames:
+    found = store.read_frames(source.sha256)
+    if found is None:
+        info = _decode_frames(store, source)
+        found = store.read_frames(source.sha256)
+        if found is None:
+            raise RuntimeError(f"{source.path} changed while it was scored: {info.problem}")
+    return found
+
+
+def _reference_frames(store: Store, source: Source) -> Frames | None:
+    """Those of the reference, decoded with the same part of the run; None where there is none."""
+    return store.read_frames(source.reference) if source.reference else None
 
 
 def default_jobs() -> int:

@@ -9,8 +9,9 @@ import pytest
 from toy_plugins import PeakExtractor, toy_protocol
 
 from mmdia_eval.api import Requirement
+from mmdia_eval.artifact_keys import artifact_key
 from mmdia_eval.errors import ProblemsError
-from mmdia_eval.plan import Plan, artifact_key, make_plan
+from mmdia_eval.plan import Plan, make_plan
 from mmdia_eval.protocol import Protocol, load_protocol
 from mmdia_eval.types import Dialogue, Sample, Segment, Turn
 

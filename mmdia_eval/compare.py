@@ -105,6 +105,7 @@ class _Pairs:
     metric: Metric
     a: Sequence[Counts]
     b: Sequence[Counts]
+    groups: Sequence[str | None]
     excluded: int
 
 
@@ -119,7 +120,9 @@ def compare(a: Path, b: Path) -> Comparison:
     _check_alike(first, second)
     paired = [_pair(name, first, second) for name in first.metrics if name in second.metrics]
     # A test's difference is its first system less its second.
-    tests = [paired_test(pairs.b, pairs.a, pairs.metric.reduce) for pairs in paired]
+    tests = [
+        paired_test(pairs.b, pairs.a, pairs.metric.reduce, groups=pairs.groups) for pairs in paired
+    ]
     tests = [
         test if _testable(pairs) else replace(test, p_value=None)
         for pairs, test in zip(paired, tests, strict=True)
@@ -263,6 +266,7 @@ def _pair(name: str, a: _Side, b: _Side) -> _Pairs:
         metric,
         [rows_a[id_].counts for id_ in both],
         [rows_b[id_].counts for id_ in both],
+        [rows_a[id_].group for id_ in both],
         excluded=len(applicable) - len(both),
     )
 

@@ -29,7 +29,7 @@ from mmdia_eval.errors import UserError
 from mmdia_eval.files import write_atomic
 from mmdia_eval.manifest import problems_of
 from mmdia_eval.strict_json import json_lines, parse_json, read_bytes
-from mmdia_eval.submission import DisplayName
+from mmdia_eval.submission import DisplayName, Kind
 from mmdia_eval.types import Task
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -148,7 +148,10 @@ class ExtractorRecord(Record):
 
 
 class JudgeRecord(Record):
-    """A remote model that gave verdicts, and what they took. `cost` is in US dollars."""
+    """A remote model that gave verdicts, and what they took. `cost` is in US dollars.
+
+    `reliable` says whether it passed its controls; None where they were not run.
+    """
 
     role: str
     model: str
@@ -158,12 +161,14 @@ class JudgeRecord(Record):
     input_tokens: NonNegativeInt
     output_tokens: NonNegativeInt
     cost: float | None
+    reliable: bool | None = None
 
 
 class SystemRecord(Record):
     """Who is scored, as the submission says; None is what it does not say."""
 
     name: DisplayName
+    kind: Kind = "system"
     organization: DisplayName | None = None
     date: str | None = None
     url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
@@ -217,7 +222,7 @@ class Results(Record):
     """One system on one task and split.
 
     `rows_file` and its hash are None until `write_results` fills them in, and for results that
-    have no rows at all, such as those taken from a paper.
+    have no rows at all. `details_file` holds what the engines said of each output, for display.
     """
 
     schema_version: Literal["1.0"] = "1.0"
@@ -233,6 +238,8 @@ class Results(Record):
     not_run: list[NotRunRecord] = []
     rows_file: Annotated[str, Field(pattern=r"^[^/\\:]+\.jsonl$")] | None = None
     rows_sha256: Sha256 | None = None
+    details_file: Annotated[str, Field(pattern=r"^[^/\\:]+\.jsonl$")] | None = None
+    details_sha256: Sha256 | None = None
     warnings: list[str] = []
     provenance: Provenance
 
@@ -245,6 +252,8 @@ class Results(Record):
             raise ValueError("status is complete although a metric has failed dialogues")
         if (self.rows_file is None) != (self.rows_sha256 is None):
             raise ValueError("rows_file and rows_sha256 go together")
+        if (self.details_file is None) != (self.details_sha256 is None):
+            raise ValueError("details_file and details_sha256 go together")
         return self
 
 
@@ -253,6 +262,7 @@ class Row(Record):
 
     `counts` are what was added up: those of a missing output are the metric's worst, those of a
     dialogue that is not applicable or failed are empty. `reason` says why it was not scored.
+    `group` is the film or series of the dialogue, where the benchmark names it.
     """
 
     dialogue: str
@@ -261,6 +271,7 @@ class Row(Record):
     counts: dict[str, float]
     value: float | None
     reason: str | None = None
+    group: str | None = None
 
     @property
     def counts_in(self) -> bool:
@@ -283,7 +294,7 @@ def write_results(path: Path, results: Results, rows: Iterable[Row]) -> Results:
     the results as written, with `rows_file` and `rows_sha256` set.
     """
     ordered = sorted(rows, key=lambda row: (row.dialogue, row.metric))
-    data = "".join(f"{row.model_dump_json()}\n" for row in ordered).encode()
+    data = "".join(f"{_row_json(row)}\n" for row in ordered).encode()
     rows_path = path.with_name(f"{path.stem}.rows.jsonl")
     written = Results.model_validate(
         {
@@ -295,6 +306,10 @@ def write_results(path: Path, results: Results, rows: Iterable[Row]) -> Results:
     write_atomic(rows_path, data)
     write_atomic(path, canonical_json(written.model_dump(mode="json")))
     return written
+
+
+def _row_json(row: Row) -> str:
+    return row.model_dump_json(exclude={"group"} if row.group is None else None)
 
 
 def canonical_json(value: Any) -> bytes:

@@ -202,7 +202,12 @@ def assemble(request: Request, found: RunResult) -> tuple[Results, list[Row]]:
     metrics = [
         _metric_result(request, job, by_metric[job.name], found) for job in request.plan.metrics
     ]
-    rows = [_row(job, outcome) for job in request.plan.metrics for outcome in by_metric[job.name]]
+    groups = _groups(request)
+    rows = [
+        _row(job, outcome, groups[outcome.dialogue])
+        for job in request.plan.metrics
+        for outcome in by_metric[job.name]
+    ]
     failed = any(metric.coverage.failed for metric in metrics)
     system = request.submission.system
     extractors = extractor_records(request.plan.stages)
@@ -227,6 +232,7 @@ def assemble(request: Request, found: RunResult) -> tuple[Results, list[Row]]:
         ),
         system=SystemRecord(
             name=system.name,
+            kind=system.kind,
             organization=system.organization,
             date=system.date,
             url=system.url,
@@ -256,7 +262,8 @@ def _metric_result(
         value, drawn = of_set.value, of_set.interval
         components = {**metric.components(counting), **(of_set.components or {})}
     else:
-        value, drawn = corpus_value(counting, metric.reduce), _bootstrap(metric, outcomes)
+        value = corpus_value(counting, metric.reduce)
+        drawn = _bootstrap(metric, outcomes, _groups(request))
         components = dict(metric.components(counting)) if counting else {}
     interval = Interval(**asdict(drawn)) if drawn and value is not None else None
     return MetricResult(
@@ -281,13 +288,24 @@ def _metric_result(
     )
 
 
-def _bootstrap(metric: Metric, outcomes: Sequence[Outcome]) -> statistics.Interval | None:
+def _groups(request: Request) -> dict[str, str | None]:
+    """The film or series of each dialogue, by its id."""
+    return {sample.dialogue.id: sample.dialogue.group for sample in request.plan.samples}
+
+
+def _bootstrap(
+    metric: Metric, outcomes: Sequence[Outcome], groups: Mapping[str, str | None]
+) -> statistics.Interval | None:
     # Rows that do not count stay as zeros: every metric resamples the same dialogues.
     zeros = dict.fromkeys(metric.fields, 0.0)
-    return bootstrap_interval([outcome.counts or zeros for outcome in outcomes], metric.reduce)
+    return bootstrap_interval(
+        [outcome.counts or zeros for outcome in outcomes],
+        metric.reduce,
+        groups=[groups[outcome.dialogue] for outcome in outcomes],
+    )
 
 
-def _row(job: MetricJob, outcome: Outcome) -> Row:
+def _row(job: MetricJob, outcome: Outcome, group: str | None) -> Row:
     counting = [outcome.counts] if outcome.status in ("scored", "missing") else []
     return Row(
         dialogue=outcome.dialogue,
@@ -296,6 +314,7 @@ def _row(job: MetricJob, outcome: Outcome) -> Row:
         counts=dict(outcome.counts),
         value=corpus_value(counting, job.metric.reduce),
         reason=outcome.reason,
+        group=group,
     )
 
 

@@ -16,12 +16,16 @@ from mmdia_eval.statistics import (
     SEED,
     FloatMatrix,
     Groups,
+    Interval,
     Reduce,
     by_group,
     count_table,
     finite_values,
+    has_groups,
     holm,
+    percentile_interval,
     reduced,
+    resample_weights,
     swap_p_value,
     swaps,
 )
@@ -42,31 +46,87 @@ class Rank:
     last: int
 
 
-def ranks(
+@dataclass(frozen=True, eq=False)
+class AllPairs:
+    """Systems with rows of the same dialogues under one metric, all of them compared.
+
+    `values` (n,) and `drawn` (n, resamples) of the bootstrap, the same draw for every system.
+    `p_holm` (n, n): two-sided, Holm's correction over all pairs of `ranked` systems; nan where a
+    pair was not tested.
+    """
+
+    values: FloatMatrix
+    drawn: FloatMatrix
+    p_holm: FloatMatrix
+    ranked: tuple[bool, ...]
+    higher_is_better: bool
+    units: int
+    grouped: bool
+
+    def rank(self, one: int) -> Rank:
+        """1 + the systems significantly better, to all less those significantly worse."""
+        surely = np.nan_to_num(self.p_holm[one], nan=1.0) < 1 - LEVEL
+        above = (
+            self.values > self.values[one]
+            if self.higher_is_better
+            else (self.values < self.values[one])
+        )
+        better, worse = surely & above, surely & ~above
+        return Rank(1 + int(better.sum()), sum(self.ranked) - int(worse.sum()))
+
+    def difference(self, one: int, other: int) -> tuple[float, Interval | None]:
+        """The value of `one` less that of `other`, with the interval of `paired_test`."""
+        drawn = self.drawn[one] - self.drawn[other]
+        found = percentile_interval(drawn, self.units, LEVEL, SEED, grouped=self.grouped)
+        return float(self.values[one] - self.values[other]), found
+
+
+def all_pairs(
     systems: Sequence[Sequence[Counts]],
+    ranked: Sequence[bool],
     reduce: Reduce,
     *,
     higher_is_better: bool,
     groups: Groups | None = None,
-) -> list[Rank]:
-    """Rank ranges of systems with rows of the same dialogues, in their order.
+) -> AllPairs:
+    """Compare all systems; only those in `ranked` are tested against each other.
 
-    `first` is 1 + the systems significantly better, `last` is all systems - those significantly
-    worse: paired randomisation tests of all pairs, Holm's correction over them, at 0.05.
+    Raises:
+        ValueError: the systems have different numbers of rows, or different fields.
     """
-    p_values, difference = paired_p_values(systems, reduce, groups=groups)
-    upper = np.triu_indices(len(systems), 1)
-    tested = np.isfinite(p_values[upper])
-    adjusted = np.ones(len(tested))
-    adjusted[tested] = holm(list(p_values[upper][tested]))
-    surely = np.zeros(p_values.shape, dtype=bool)
-    surely[upper] = adjusted < 1 - LEVEL
-    surely |= surely.T
-    better = surely & (difference > 0 if higher_is_better else difference < 0)
-    return [
-        Rank(1 + int(better[:, one].sum()), len(systems) - int(better[one].sum()))
-        for one in range(len(systems))
-    ]
+    fields, tables = _tables(systems, groups)
+    n, units = tables.shape[:2]
+    places = np.flatnonzero(ranked)
+    chosen = [rows for rows, is_ranked in zip(systems, ranked, strict=True) if is_ranked]
+    p_values, _ = paired_p_values(chosen, reduce, groups=groups)
+    upper = np.triu_indices(len(places), 1)
+    raw = p_values[upper]
+    tested = np.isfinite(raw)
+    raw[tested] = holm(list(raw[tested]))
+    p_holm = np.full((n, n), np.nan)
+    one, other = places[upper[0]], places[upper[1]]
+    p_holm[one, other] = p_holm[other, one] = raw
+    weights = resample_weights(units)
+    sums = np.stack([weights @ tables[:, :, field].T for field in range(len(fields))])
+    return AllPairs(
+        finite_values(reduce, fields, tables.sum(axis=1)),
+        reduced(reduce, fields, sums).T,
+        p_holm,
+        tuple(ranked),
+        higher_is_better,
+        units,
+        has_groups(groups),
+    )
+
+
+def _tables(
+    systems: Sequence[Sequence[Counts]], groups: Groups | None
+) -> tuple[tuple[str, ...], FloatMatrix]:
+    """The fields, and all counts (systems, dialogues or groups, fields)."""
+    found = [count_table(counts) for counts in systems]
+    if len({(fields, table.shape) for fields, table in found}) != 1:
+        raise ValueError("systems must have rows of the same dialogues and metric")
+    return found[0][0], np.stack([by_group(table, groups) for _, table in found])
 
 
 def paired_p_values(
@@ -81,15 +141,11 @@ def paired_p_values(
     Raises:
         ValueError: the systems have different numbers of rows, or different fields.
     """
-    found = [count_table(counts) for counts in systems]
-    if len({(fields, table.shape) for fields, table in found}) > 1:
-        raise ValueError("systems must have rows of the same dialogues and metric")
-    n = len(found)
+    n = len(systems)
     p_values, difference = np.full((n, n), np.nan), np.zeros((n, n))
-    if n < 2 or not found[0][0]:
+    if n < 2:
         return p_values, difference
-    fields = found[0][0]
-    tables = np.stack([by_group(table, groups) for _, table in found])
+    fields, tables = _tables(systems, groups)
     values = finite_values(reduce, fields, tables.sum(axis=1))
     difference = values[:, None] - values[None, :]
     one, other = np.triu_indices(n, 1)

@@ -242,7 +242,7 @@ def _version(metric: MetricResult) -> str:
 
 def _pair(name: str, a: _Side, b: _Side) -> _Pairs:
     """The counts of the dialogues that count on both sides, in the order of their ids."""
-    metric = _metric(a.path, a.metrics[name])
+    metric = metric_of(a.path, a.metrics[name])
     rows_a, rows_b = a.rows[name], b.rows[name]
     for what, ids_a, ids_b in (
         ("has rows for", set(rows_a), set(rows_b)),
@@ -275,8 +275,12 @@ def _not_applicable(rows: Mapping[str, Row]) -> set[str]:
     return {id_ for id_, row in rows.items() if row.status == "not_applicable"}
 
 
-def _metric(path: Path, result: MetricResult) -> Metric:
-    """The registered metric, as it was set when the file was written."""
+def metric_of(path: Path, result: MetricResult) -> Metric:
+    """The registered metric, as it was set when the file at `path` was written.
+
+    Raises:
+        UserError: there is none, it has another version here, or other settings.
+    """
     cls = metrics.get(result.metric)
     if cls.version != result.version:
         raise UserError(

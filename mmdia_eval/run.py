@@ -40,7 +40,8 @@ class RunResult:
     """Everything a results file is made from.
 
     `stopped` says why, for each role whose service answers no more; `accelerators` what ran the
-    stages that want one; `sets` are the values of metrics over all outputs together.
+    stages that want one; `sets` are the values of metrics over all outputs together; `artifacts`
+    are the keys of what was made of the outputs, by dialogue and role.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -50,6 +51,7 @@ class RunResult:
     stopped: Mapping[str, str]
     accelerators: tuple[Mapping[str, Any], ...]
     sets: Mapping[str, SetValue]
+    artifacts: Mapping[tuple[str, str], str]
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,11 @@ class _Run:
             self.stopped,
             tuple(used[device] for device in sorted(used)),
             sets,
+            {
+                (id_, role): key
+                for ((side, id_), role), key in self.keys.items()
+                if side == "output"
+            },
         )
 
     def _parts(self) -> list[Sequence[Target]]:

@@ -14,6 +14,7 @@ from mmdia_eval import __version__, statistics
 from mmdia_eval.api import Metric
 from mmdia_eval.benchmark import Benchmark, load_benchmark, resolve_benchmark
 from mmdia_eval.choices import Choices
+from mmdia_eval.details import details_of, write_details
 from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.media import CLIPPED_ABOVE
 from mmdia_eval.plan import MetricJob, Plan, make_plan
@@ -117,9 +118,13 @@ def score(
 def execute(
     request: Request, store: Store, jobs: int, reporter: Reporter | None, out: Path | None
 ) -> tuple[Results, list[Row]]:
-    """Run a request, and write its results and rows when `out` is given."""
-    results, rows = assemble(request, run(request.plan, store, jobs, reporter))
-    return (write_results(out, results, rows) if out else results), rows
+    """Run a request, and write its results, rows and details when `out` is given."""
+    found = run(request.plan, store, jobs, reporter)
+    results, rows = assemble(request, found)
+    if out is None:
+        return results, rows
+    results = write_details(out, results, details_of(request.plan, found, store))
+    return write_results(out, results, rows), rows
 
 
 def prepare(

@@ -117,7 +117,7 @@ def bootstrap_interval(
     fields, table = count_table(counts)
     table = by_group(table, groups)
     values = finite_values(reduce, fields, resample_weights(len(table), resamples, seed) @ table)
-    return _interval(values, len(table), level, seed, groups)
+    return percentile_interval(values, len(table), level, seed, grouped=has_groups(groups))
 
 
 def paired_test(
@@ -163,7 +163,9 @@ def paired_test(
     has_value = bool(np.isfinite(observed))
     return PairedTest(
         observed if has_value else None,
-        _interval(resampled, n, level, seed, groups) if has_value else None,
+        percentile_interval(resampled, n, level, seed, grouped=has_groups(groups))
+        if has_value
+        else None,
         swap_p_value(observed, swapped) if has_value else None,
         dialogues,
         resamples,
@@ -207,9 +209,14 @@ def reduced(reduce: Reduce, fields: Sequence[str], sums: FloatMatrix) -> FloatMa
     return np.where(np.isfinite(values), values, np.nan)
 
 
+def has_groups(groups: Groups | None) -> bool:
+    """Whether any row names its group."""
+    return groups is not None and any(groups)
+
+
 def by_group(table: FloatMatrix, groups: Groups | None) -> FloatMatrix:
     """The rows of each group summed, in the order in which groups first come."""
-    if groups is None or not any(groups):
+    if groups is None or not has_groups(groups):
         return table
     names = [("group", group) if group else ("row", index) for index, group in enumerate(groups)]
     place = {name: index for index, name in enumerate(dict.fromkeys(names))}
@@ -218,23 +225,27 @@ def by_group(table: FloatMatrix, groups: Groups | None) -> FloatMatrix:
     return summed
 
 
-def _interval(
-    values: FloatMatrix, n: int, level: float, seed: int, groups: Groups | None
+def percentile_interval(
+    values: FloatMatrix, n: int, level: float, seed: int, *, grouped: bool
 ) -> Interval | None:
+    """The interval of resampled `values` of `n` dialogues or groups, as in `bootstrap_interval`."""
     finite = values[np.isfinite(values)]
     if n < 2 or len(finite) < MIN_SHARE_WITH_VALUE * len(values):
         return None
     lower, upper = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
     found = Interval(float(lower), float(upper), level, len(values), seed)
-    if groups is None or not any(groups):
+    if not grouped:
         return found
     return replace(found, method="percentile bootstrap over groups", unit="group")
 
 
+@lru_cache(2)
 def swaps(n: int, resamples: int, seed: int) -> FloatMatrix:
     """Which dialogues change sides in each randomisation: (resamples, n) of 0.0 and 1.0."""
     drawn = np.random.default_rng([seed, 1]).integers(2, size=(resamples, n), dtype=np.int8)
-    return drawn.astype(np.float64)
+    signs = drawn.astype(np.float64)
+    signs.flags.writeable = False
+    return signs
 
 
 def swap_p_value(observed: float, swapped: FloatMatrix) -> float:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import filecmp
+import gc
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +88,29 @@ def build_leaderboard(
         UserError: no results, a file that is none, a system twice in one table, a release that
             exists with other content, or no Jinja2.
     """
+    with _many_objects():
+        return _build(results, out, published, entries, release)
+
+
+@contextmanager
+def _many_objects() -> Iterator[None]:
+    """No garbage collection: rows are hundreds of thousands of objects, none of them in a cycle."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _build(
+    results: Sequence[Path],
+    out: Path,
+    published: Path | None,
+    entries: Path | None,
+    release: str | None,
+) -> Path:
     states = read_states(entries) if entries else None
     found = read_entries(results, states)
     boards = make_boards(found)

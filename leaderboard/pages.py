@@ -61,9 +61,9 @@ def _environment() -> Environment:
 
 @cache
 def _text(name: str) -> str:
-    """A file of `templates/` without indentation."""
-    lines = (TEMPLATES / name).read_text("utf-8").splitlines()
-    return "".join(f"{line.strip()}\n" for line in lines)
+    """A file of `templates/`, without indentation and lines of comment."""
+    lines = [line.strip() for line in (TEMPLATES / name).read_text("utf-8").splitlines()]
+    return "".join(f"{line}\n" for line in lines if not line.startswith("//"))
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -108,12 +109,11 @@ def pair_board(group: Sequence[Entry]) -> BoardPairs:
         for row in of_entry:
             by_metric.setdefault(row.metric, {}).setdefault(key, []).append(row)
     names = {m.name for entry in group for m in entry.results.metrics}
-    pairs = {
-        name: found
-        for name, of_metric in sorted(by_metric.items())
-        if name in names and (found := _pair_metric(group, name, of_metric)) is not None
-    }
-    return BoardPairs(rows, pairs)
+    wanted = [(name, of_metric) for name, of_metric in sorted(by_metric.items()) if name in names]
+    with ThreadPoolExecutor() as pool:
+        pairs = pool.map(lambda one: _pair_metric(group, *one), wanted)
+        found = {name: one for (name, _), one in zip(wanted, pairs, strict=True) if one}
+    return BoardPairs(rows, found)
 
 
 def _pair_metric(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -359,6 +360,11 @@ def read_rows(results_path: Path) -> list[Row]:
 
 
 def _row(where: str, line: bytes) -> Row:
+    # A line that is written back as it stands holds none of the traps that `parse_json` looks for.
+    with suppress(ValidationError):
+        row = Row.model_validate_json(line)
+        if _row_json(row).encode() == line:
+            return row
     try:
         return Row.model_validate(parse_json(line, where))
     except ValidationError as error:

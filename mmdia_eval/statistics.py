@@ -189,7 +189,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def count_table(counts: Sequence[Counts]) -> tuple[tuple[str, ...], FloatMatrix]:
     """The fields, and the rows' counts (rows, fields). Raises ValueError if fields differ."""
     fields = tuple(counts[0]) if counts else ()
-    if any(row.keys() != counts[0].keys() for row in counts):
+    keys = counts[0].keys() if counts else None
+    if any(row.keys() != keys for row in counts):
         raise ValueError(f"every row must have the fields {fields}")
     rows = [[row[field] for field in fields] for row in counts]
     return fields, np.array(rows, dtype=np.float64).reshape(len(rows), len(fields))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from test_leaderboard import CHROMIUM, browse
+from browser import CHROMIUM, browse
 
 from mmdia_eval.errors import UserError
 from mmdia_eval.rating_sheet import make_sheet

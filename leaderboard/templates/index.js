@@ -14,10 +14,10 @@ const key = (row, column) => {
 const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b) : a - b);
 const sort = (table, column, order) => {
   const heads = [...table.tHead.rows[0].cells];
-  heads.forEach((each) => each.removeAttribute("aria-sort"));
-  heads[column].setAttribute("aria-sort", order);
+  for (const each of heads) each.ariaSort = null;
+  heads[column].ariaSort = order;
   const sign = order === "ascending" ? 1 : -1;
-  const body = table.tBodies[table.tBodies.length - 1];
+  const body = [...table.tBodies].pop();
   const rows = [...body.rows].map((row) => [key(row, column), row]);
   rows.sort(([a], [b]) =>
     a === null || b === null ? (a === null) - (b === null) : sign * compare(a, b)
@@ -53,12 +53,11 @@ const restore = () => {
   const set = new URLSearchParams(rest.join("&"));
   tab = (sections.find((section) => section.id === id) ?? sections[0]).id;
   for (const field of form.elements) if (field.name) field.value = set.get(field.name) ?? "";
-  for (const field of $$("select", form)) if (field.selectedIndex < 0) field.value = "";
   sorted = set.get("sort") ?? "";
   const [board, name, order] = sorted.split("~");
   const table = order in other && document.getElementById(board)?.parentElement.querySelector("table");
   if (table) {
-    const column = [...table.tHead.rows[0].cells].findIndex((c) => (c.dataset.name ?? "") === name);
+    const column = [...table.tHead.rows[0].cells].findIndex((c) => c.dataset.name === name);
     if (column >= 0) sort(table, column, order);
   }
   show();
@@ -73,9 +72,9 @@ for (const table of $$("table")) {
     button.append(...$$(".label, small", head));
     head.prepend(button);
     button.addEventListener("click", () => {
-      const order = other[head.getAttribute("aria-sort")] ?? head.dataset.first ?? "ascending";
+      const order = other[head.ariaSort] ?? head.dataset.first ?? "ascending";
       sort(table, column, order);
-      sorted = [board, head.dataset.name ?? "", order].join("~");
+      sorted = [board, head.dataset.name, order].join("~");
       keep();
     });
   });

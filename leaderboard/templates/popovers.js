@@ -12,8 +12,7 @@ for (const button of document.querySelectorAll(".how")) {
       await navigator.clipboard.writeText(text);
       copy.textContent = "Copied";
     } catch {
-      getSelection().selectAllChildren(note.querySelector("code"));
-      copy.textContent = "Selected: press Ctrl+C";
+      getSelection().selectAllChildren(note);
     }
   });
   note.append(copy);

@@ -211,7 +211,7 @@ def _entry_page(site: _Site, id_: str, out: Path) -> str:
     return render_page(
         "entry.html.j2",
         style="page.css",
-        scripts=["popovers.js"],
+        scripts=["popovers.js", "entry.js"],
         id=id_,
         system=order[0].results.system,
         state=state,

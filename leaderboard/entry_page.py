@@ -9,7 +9,7 @@ from pathlib import Path
 from mmdia_eval import display
 from mmdia_eval.details import Details, Judged, read_details
 from mmdia_eval.leaderboard import svg
-from mmdia_eval.leaderboard.boards import Board, Cell
+from mmdia_eval.leaderboard.boards import Board, Cell, tab_of
 from mmdia_eval.leaderboard.clips import Clip, find_clips, place_clip
 from mmdia_eval.leaderboard.pairs import Difference
 from mmdia_eval.leaderboard.reading import Entry, is_stale
@@ -163,7 +163,9 @@ def _dialogues(entry: Entry, ids: Sequence[str], out: Path) -> tuple[DialogueVie
 def _dialogue(
     entry: Entry, id_: str, details: Details | None, clip: Path | None, out: Path
 ) -> DialogueView:
-    placed = clip and place_clip(clip, out / "e" / entry.id, entry.id)
+    results = entry.results
+    base = f"{entry.id}/{tab_of(results)}-{results.split}-{results.protocol.sha256[:8]}"
+    placed = clip and place_clip(clip, out / "e" / base, base)
     return DialogueView(
         id_,
         details,

@@ -51,9 +51,11 @@ class MetricPairs:
         return sorted(ranked, key=lambda place: (sign * self.found.values[place], place))
 
     def rank(self, entry: Entry) -> Rank | None:
-        """The rank range of an entry; None for one that is not ranked."""
+        """The rank range of an entry; None for one that is not ranked, or that stands alone."""
         place = self._places.get(entry)
-        return None if place is None or not self.found.ranked[place] else self.found.rank(place)
+        if place is None or not self.found.ranked[place] or len(self._order) < 2:
+            return None
+        return self.found.rank(place)
 
     def differences(self, entry: Entry, *, ranked: bool) -> list[Difference]:
         """Against the neighbours in rank, where the table is ranked, and the ground truth."""

@@ -240,6 +240,8 @@ def test_the_entry_page_plays_and_explains(site: Path, tab: Any) -> None:
     )
     assert seconds == pytest.approx(2.0, abs=0.01)
     script = tab.locator("dl.script").first
+    script.locator("[data-at]").last.click()
+    tab.wait_for_function("document.querySelector('audio').currentTime >= 1")
     assert script.locator("del").all_inner_texts() == ["there."]
     assert "above beta" in tab.locator("main").inner_text().replace("\n", " ")
     assert "ground truth the reference" in tab.locator("main").inner_text().replace("\n", " ")

@@ -103,7 +103,7 @@ def entry_id(path: Path, system: SystemRecord) -> str:
     """The submission's folder where it is named as one, else the system's name and a digest.
 
     >>> entry_id(Path("x/task1.test.json"), SystemRecord(name="Dialo Gen 2"))
-    'dialo-gen-2-8f7cbf7e'
+    'dialo-gen-2-94b0e9e0'
     """
     folder = path.absolute().parent.name
     if _SUBMISSION.fullmatch(folder):

@@ -36,6 +36,8 @@ def align_words(script: Sequence[ScriptTurn], heard: Sequence[HeardWord]) -> lis
     The metrics normalise further (numbers, spellings), so their counts may differ a little. Words
     added stand in the turn whose word comes before.
     """
+    if not script:
+        return []
     words = [
         (turn, word)
         for turn, line in enumerate(script)

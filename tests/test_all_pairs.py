@@ -145,4 +145,5 @@ def test_a_paired_test_swaps_whole_groups() -> None:
     found = compared([a, b], groups=films)
     _, interval = found.difference(0, 1)
     assert interval is not None
-    assert (interval.unit, interval.lower) == ("group", pytest.approx(test.interval.lower))
+    assert interval.unit == "group"
+    assert interval.lower == pytest.approx(test.interval.lower)

@@ -226,7 +226,7 @@ def test_a_release_stays_as_it_was(tmp_path: Path) -> None:
     assert all(p.read_bytes() == content for p, content in before.items())
     html = (out / "index.html").read_text("utf-8")
     assert html.index("releases/2026-12/index.html") < html.index("releases/2026-11/index.html")
-    with pytest.raises(UserError, match="release '../x'"):
+    with pytest.raises(UserError, match=r"release '\.\./x'"):
         build_leaderboard([tmp_path / "in"], out, release="../x")
 
 
@@ -284,7 +284,7 @@ def test_words_are_laid_beside_the_script() -> None:
         ScriptTurn(speaker="B", text="<laugh>"),
         ScriptTurn(speaker="A", text="On a mat!"),
     ]
-    said = ["the", "cap", "sat", "down", "on", "mat", "now"]
+    said = ["the", "cap", "sat", "down", "on", "mat"]
     heard = [HeardWord(text=word, start=n, end=n + 1) for n, word in enumerate(said)]
     lines = align_words(script, heard)
     shown = [[(t.kind, t.script, t.heard) for t in line.tokens] for line in lines]
@@ -297,7 +297,7 @@ def test_words_are_laid_beside_the_script() -> None:
             ("added", "", "down"),
         ],
         [],
-        [("same", "On", "on"), ("missed", "a", ""), ("same", "mat!", "mat"), ("added", "", "now")],
+        [("same", "On", "on"), ("missed", "a", ""), ("same", "mat!", "mat")],
     ]
     assert align_words([], heard) == []
     assert lines[0].tokens[2].start == 1.0

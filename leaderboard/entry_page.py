@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mmdia_eval import display
 from mmdia_eval.details import Details, Judged, read_details
@@ -31,8 +32,7 @@ class MetricView:
     stale: bool
 
 
-@dataclass(frozen=True)
-class DialogueCell:
+class DialogueCell(NamedTuple):
     """What became of a dialogue under a metric: its value, or its status with the reason."""
 
     text: str

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
+from threadpoolctl import threadpool_limits
+
 from mmdia_eval.all_pairs import AllPairs, Rank, all_pairs
 from mmdia_eval.api import SetMetric
 from mmdia_eval.compare import metric_of
@@ -112,7 +114,8 @@ def pair_board(group: Sequence[Entry]) -> BoardPairs:
             by_metric.setdefault(row.metric, {}).setdefault(key, []).append(row)
     names = {m.name for entry in group for m in entry.results.metrics}
     wanted = [(name, of_metric) for name, of_metric in sorted(by_metric.items()) if name in names]
-    with ThreadPoolExecutor() as pool:
+    # A metric a thread; threads of BLAS within them would only wait for each other.
+    with threadpool_limits(1), ThreadPoolExecutor() as pool:
         pairs = pool.map(lambda one: _pair_metric(group, *one), wanted)
         found = {name: one for (name, _), one in zip(wanted, pairs, strict=True) if one}
     return BoardPairs(rows, found)

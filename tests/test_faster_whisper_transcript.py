@@ -241,3 +241,15 @@ def test_cuda_asked_for_and_absent(folders: Path, monkeypatch: pytest.MonkeyPatc
     engine.torch_device = "cuda:0"
     with pytest.raises(UserError, match="'cuda:0' is not there"):
         engine.load()
+
+
+def test_cuda_without_its_libraries_says_what_to_install(
+    loaded: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encode(features: Any) -> Any:
+        raise RuntimeError("Library libcublas.so.12 is not found or cannot be loaded")
+
+    engine = loaded()
+    monkeypatch.setattr(engine._model, "encode", encode)
+    with pytest.raises(UserError, match=r"libcublas\.so\.12 .*pip install nvidia-cublas-cu12"):
+        engine._check_libraries()

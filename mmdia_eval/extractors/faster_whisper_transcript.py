@@ -28,7 +28,7 @@ class FasterWhisperSettings(api.Settings):
 
     `compute_type`: precision of weights and arithmetic, the same on every device; one that the
     device cannot do is refused, never replaced. `language`: an ISO 639-1 code, or None to have it
-    detected in each file's first 30 s. `beam_size` 1 is greedy. `suppress_tokens`: token ids never
+    detected in each file's first 30 s, by a model that knows several. `beam_size` 1 is greedy. `suppress_tokens`: token ids never
     written; -1 stands for Whisper's own list of signs that are not speech. `vad_filter`: decode
     only what Silero VAD (in faster-whisper's wheel) takes for speech.
     """
@@ -179,11 +179,7 @@ class FasterWhisperTranscript(api.Extractor[Transcript]):
 
 
 def _device(torch_device: str, compute_type: str) -> tuple[str, int]:
-    """CTranslate2's name and number of torch's device, which must be there and do `compute_type`.
-
-    >>> _device("cpu", "float32")
-    ('cpu', 0)
-    """
+    """CTranslate2's name and number of torch's device, which must be able to `compute_type`."""
     import ctranslate2  # noqa: PLC0415
 
     kind, _, number = torch_device.partition(":")

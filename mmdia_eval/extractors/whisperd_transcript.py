@@ -98,7 +98,7 @@ def by_number(text: str) -> Labelled:
     """Each run of text with the tag before it; None before the first.
 
     >>> list(by_number("[S1] a [S1] b [S2] c"))
-    [('S1', 'a'), ('S1', 'b'), ('S2', 'c')]
+    [(None, ''), ('S1', 'a'), ('S1', 'b'), ('S2', 'c')]
     """
     before, *rest = _TAG.split(text)
     yield None, before.strip()

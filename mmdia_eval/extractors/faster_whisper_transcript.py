@@ -28,9 +28,10 @@ class FasterWhisperSettings(api.Settings):
 
     `compute_type`: precision of weights and arithmetic, the same on every device; one that the
     device cannot do is refused, never replaced. `language`: an ISO 639-1 code, or None to have it
-    detected in each file's first 30 s, by a model that knows several. `beam_size` 1 is greedy. `suppress_tokens`: token ids never
-    written; -1 stands for Whisper's own list of signs that are not speech. `vad_filter`: decode
-    only what Silero VAD (in faster-whisper's wheel) takes for speech.
+    detected in each file's first 30 s, by a model that knows several. `beam_size` 1 is greedy.
+    `suppress_tokens`: token ids never written; -1 stands for Whisper's own list of signs that are
+    not speech. `vad_filter`: decode only what Silero VAD (in faster-whisper's wheel) takes for
+    speech.
     """
 
     model: str = "faster-whisper-large-v3"

@@ -212,6 +212,7 @@ class Metric(ABC):
 
     `higher_is_better` is None for a diagnostic that is best near the reference's own value.
     `companion` is the component without which the value misleads: it is shown wherever that is.
+    `aggregation` says over what the value is averaged; a setting may change it.
     """
 
     name: ClassVar[str]
@@ -219,7 +220,7 @@ class Metric(ABC):
     fields: tuple[str, ...]
     unit: ClassVar[str]
     higher_is_better: ClassVar[bool | None]
-    aggregation: ClassVar[str]
+    aggregation: str
     needs: ClassVar[tuple[type[Artifact], ...]] = ()
     reference_needs: ClassVar[tuple[type[Artifact], ...]] = ()
     companion: ClassVar[str | None] = None

@@ -76,7 +76,7 @@ def _options(
 @app.command()
 def score(
     outputs: Annotated[Path, typer.Argument(help="Folder of the system's outputs.")],
-    task: Annotated[int, typer.Option(help="1: speech from a script and a style.")] = 1,
+    task: Annotated[int, typer.Option(help="1: script and style to speech; 2: and keyframes.")] = 1,
     split: Annotated[str, typer.Option(help="hard, test, ood or bench.")] = "test",
     protocol: Annotated[str, typer.Option(help="Name, or path of a .toml file.")] = "embedded",
     benchmark: BenchmarkOption = None,
@@ -258,11 +258,23 @@ def list_metrics(
 
 
 @metrics_app.command("explain")
-def explain_metric(name: Annotated[str, typer.Argument(help="A registered metric.")]) -> None:
+def explain_metric(
+    name: Annotated[
+        str, typer.Argument(help="A registered metric, or with --protocol one of its columns.")
+    ],
+    protocol: Annotated[
+        str | None, typer.Option(help="Name, or path of a .toml file: its column of that name.")
+    ] = None,
+) -> None:
     """What a metric measures, its unit, direction and inputs."""
+    from mmdia_eval.explain import print_column
     from mmdia_eval.listing import print_metric
+    from mmdia_eval.protocol import load_protocol
 
-    print_metric(name)
+    if protocol is None:
+        print_metric(name)
+    else:
+        print_column(name, load_protocol(protocol))
 
 
 @benchmark_app.command("import")
@@ -275,6 +287,14 @@ def import_command(
     audio: Annotated[
         Path | None, typer.Option(help="Folder below which the recordings lie. Optional.")
     ] = None,
+    tasks: Annotated[
+        Path | None,
+        typer.Option(help='JSON of the ids that Tasks 2 and 3 take: {"2": [...], "3": [...]}.'),
+    ] = None,
+    keyframes: Annotated[
+        Path | None,
+        typer.Option(help="JSONL of stills: dialog_id, path, time, speaker. For Task 2."),
+    ] = None,
     split: Annotated[str, typer.Option(help="Split of all dialogues when no --ids is given.")] = (
         "test"
     ),
@@ -283,7 +303,16 @@ def import_command(
     """Make a benchmark folder from the authors' release."""
     from mmdia_eval.importers import import_benchmark
 
-    found = import_benchmark(source, out, ids=ids, audio_root=audio, split=split, name=name)
+    found = import_benchmark(
+        source,
+        out,
+        ids=ids,
+        audio_root=audio,
+        tasks=tasks,
+        keyframes=keyframes,
+        split=split,
+        name=name,
+    )
     typer.echo("\n".join(found.lines()))
 
 

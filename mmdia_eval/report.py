@@ -121,6 +121,8 @@ def summary_lines(results: Results, rows: Sequence[Row]) -> Iterator[str]:
         counted = [row.counts for row in rows if row.metric == metric.name and row.counts_in]
         if not counted or not counted[0].keys() >= {*WORD_ERRORS, "words"}:
             continue
+        if metric.settings.get("aggregation") == "dialogues":
+            continue  # Its value is not the errors over the words.
         total = {name: round(math.fsum(c[name] for c in counted)) for name in counted[0]}
         errors = sum(total[name] for name in WORD_ERRORS)
         kinds = ", ".join(f"{total[name]} {name[:3]}" for name in WORD_ERRORS)

@@ -84,7 +84,7 @@ def score(
     Args:
         outputs: folder of `output_<dialogue id>.<ext>` or `<dialogue id>.<ext>` files, with an
             optional `submission.toml`.
-        task: 1, speech from a script and a style.
+        task: 1, speech from a script and a style; 2, speech from a script and keyframes.
         split: one of the benchmark's splits.
         protocol: a shipped protocol's name or the path of a protocol's TOML file.
         benchmark: a benchmark folder, or "mini"; by default `MMDIA_BENCHMARK`, else "mini".
@@ -137,7 +137,7 @@ def prepare(
     checked = _task(task)
     loaded = load_benchmark(resolve_benchmark(benchmark))
     chosen = load_protocol(protocol)
-    dialogues = loaded.split(split)
+    dialogues = loaded.split(split, checked)
     existing = _existing(metrics, chosen, loaded.split_sha256(split), out)
     names = list(
         dict.fromkeys([*metrics, *(m.name for m in existing.metrics)] if existing else metrics)
@@ -145,7 +145,9 @@ def prepare(
     problems: list[str] = []
     try:
         unanswered = [Sample(dialogue, None) for dialogue in dialogues]
-        plan = make_plan(chosen, checked, unanswered, loaded.scripts, names, choices)
+        plan = make_plan(
+            chosen.of(checked, style), checked, unanswered, loaded.scripts, names, choices
+        )
     except ProblemsError as error:
         problems += error.problems
     try:
@@ -305,13 +307,13 @@ def signature(request: Request, job: MetricJob) -> str:
         f"#{digest(stages[role].identity)[:8]}"
         for role in sorted(set(job.roles) & stages.keys())
     ]
+    settings = {**job.settings, "aggregation": job.metric.aggregation}
     parts = [
         f"{job.metric.name}@{job.metric.version}",
         f"protocol:{request.protocol.name}@{request.protocol.version}#{request.protocol.sha256[:8]}",
         f"split:{request.split}#{request.benchmark.split_sha256(request.split)[:8]}",
         *engines,
-        *(f"{name}:{value}" for name, value in sorted(job.settings.items())),
-        f"aggregation:{job.metric.aggregation}",
+        *(f"{name}:{value}" for name, value in sorted(settings.items())),
         f"mmdia-eval:{__version__}",
     ]
     return "|".join(parts)

@@ -69,12 +69,19 @@ class Turn:
 
 @dataclass(frozen=True)
 class Style:
-    """How a dialogue should sound: free description, and the affective triplet."""
+    """How a dialogue should sound: free description, and the affective triplet.
+
+    `relationship` and `interaction_type` are categories (the paper's Tables 11 and 12): what a
+    judge is asked for. The triplet that a system is told, where it is told one, is in the
+    annotators' own words: `relationship_tag`, `interaction_type_tag` and `emotional_tone`.
+    """
 
     description: str | None = None
     relationship: str | None = None
     interaction_type: str | None = None
     emotional_tone: str | None = None
+    relationship_tag: str | None = None
+    interaction_type_tag: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,10 @@ class Keyframe:
 
 @dataclass(frozen=True)
 class Dialogue:
-    """One reference item of a benchmark. `duration` is the reference's, in seconds, where known."""
+    """One reference item of a benchmark. `duration` is the reference's, in seconds, where known.
+
+    `tasks` are those that it is part of: Tasks 2 and 3 take some dialogues of a split only.
+    """
 
     id: str
     turns: tuple[Turn, ...]
@@ -97,6 +107,7 @@ class Dialogue:
     video: Path | None = None
     duration: float | None = None
     keyframes: tuple[Keyframe, ...] = ()
+    tasks: tuple[Task, ...] = TASKS
 
     @cached_property
     def speakers(self) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ Nothing else in the harness opens a video's pictures. Files go through PyAV with
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -48,7 +49,7 @@ def decode(path: Path, out: Path, limits: Limits = LIMITS) -> VideoInfo:
     never raises. Damage that the decoder hides is counted in `decode_errors`.
     """
     try:
-        with media.opened_video(path) as container, _errors() as errors:
+        with media.opened_video(path) as container, _log() as errors:
             return _decoded(container, out, limits, errors)
     except media.UnusableError as error:
         out.unlink(missing_ok=True)
@@ -66,7 +67,7 @@ def frame_bytes(path: Path) -> int:
         return 0
 
 
-def _decoded(container: Any, out: Path, limits: Limits, errors: list[str]) -> VideoInfo:
+def _decoded(container: Any, out: Path, limits: Limits, errors: Sequence[Any]) -> VideoInfo:
     stream = container.streams.video[0]
     _check_header(container, stream, limits)
     height, width = stream.codec_context.height, stream.codec_context.width
@@ -160,7 +161,7 @@ def _at_frame_rate(timed: Iterable[tuple[Any, Fraction]]) -> Iterator[tuple[Any,
     held: Any = None
     since = 0
     for frame, time in timed:
-        place = max(since, round(time * FRAME_RATE))
+        place = max(since, math.ceil(time * FRAME_RATE - Fraction(1, 2)))
         if held is not None and place > since:
             yield held, place - since
             since = place
@@ -184,18 +185,16 @@ def _npy_header(shape: tuple[int, ...]) -> bytes:
 
 
 @contextlib.contextmanager
-def _errors() -> Iterator[list[str]]:
-    """Gather what the decoder logs as errors: damage that it hides shows nowhere else."""
+def _log() -> Iterator[Sequence[Any]]:
+    """What the decoder logs as errors, as it goes: damage that it hides shows nowhere else."""
     import av  # noqa: PLC0415
 
-    found: list[str] = []
     level, skip = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)
     try:
         with av.logging.Capture(local=False) as lines:
-            yield found
-            found += [text for number, _, text in lines if number <= av.logging.ERROR]
+            yield lines
     finally:
         av.logging.set_level(level)
         av.logging.set_skip_repeated(skip)

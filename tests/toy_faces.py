@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 
 from mmdia_eval.faces import Track, pack_tracks
 from mmdia_eval.types import Audio, Dialogue, FaceTracks, Frames, Segment, Turn
@@ -27,14 +28,10 @@ Signal = NDArray[np.float64]
 
 
 def speech(frames: int, seed: int) -> Signal:
-    """How loud someone is, frame by frame, in [0, 1]: syllables at 2 to 6 Hz."""
-    rng = np.random.default_rng(seed)
-    time = np.arange(frames) / FRAME_RATE
-    waves = sum(
-        rng.uniform(0.5, 1) * np.sin(2 * np.pi * (hertz * time + rng.uniform()))
-        for hertz in rng.uniform(2, 6, 4)
-    )
-    return np.clip(0.5 + np.asarray(waves) / 4, 0, 1)
+    """How loud someone is, frame by frame, in [0, 1]: noise at the pace of syllables."""
+    noise = np.random.default_rng(seed).normal(size=frames)
+    waves = gaussian_filter1d(noise, 1.5, mode="wrap") - gaussian_filter1d(noise, 5, mode="wrap")
+    return np.clip(0.5 + 0.2 * waves / (waves.std() or 1.0), 0, 1)
 
 
 def sound(loudness: Signal) -> Audio:

@@ -71,7 +71,7 @@ class FrameStatisticsExtractor(Extractor[FrameStatistics]):
         means = [float(picture.mean()) for picture in pictures]
         within = [index for index in range(1, len(frames)) if index not in starts]
         repeated = [most_motion(a, b) < self.settings.frozen for a, b in pairwise(pictures)]
-        changes = [abs(means[index] - means[index - 1]) / 255 for index in within]
+        changes = [abs(means[index] - means[index - 1]) for index in within]
         return FrameStatistics(
             frames=len(frames),
             shots=len(cuts),

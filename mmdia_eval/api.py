@@ -36,7 +36,8 @@ class Requirement:
 class Inputs:
     """What an extractor sees of one file: its sound, its dialogue, the artifacts it needs.
 
-    `path` is the file itself, for engines that take more of it than its sound; none opens it but
+    `frames` are its pictures, (T, height, width, 3) uint8, red-green-blue, 25 a second, for an
+    extractor that `reads_frames`. `path` is the file itself, for engines that take more of it than its sound; none opens it but
     through `mmdia_eval.media`.
     """
 
@@ -44,6 +45,7 @@ class Inputs:
     dialogue: Dialogue
     artifacts: Artifacts
     path: Path = Path()
+    frames: Any = None
 
 
 A = TypeVar("A", bound=Artifact)
@@ -70,6 +72,7 @@ class Extractor(ABC, Generic[A]):
     device: ClassVar[Literal["cpu", "gpu", "network"]] = "cpu"
     requires: ClassVar[tuple[Requirement, ...]] = ()
     cost: ClassVar[float | None] = None
+    reads_frames: ClassVar[bool] = False
     batch_seconds: ClassVar[float] = 0.0
     torch_device: str = "cpu"
     Settings: ClassVar[type[Settings]] = Settings

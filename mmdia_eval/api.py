@@ -37,8 +37,8 @@ class Inputs:
     """What an extractor sees of one file: its sound, its dialogue, the artifacts it needs.
 
     `frames` are its pictures, (T, height, width, 3) uint8, red-green-blue, 25 a second, for an
-    extractor that `reads_frames`. `path` is the file itself, for engines that take more of it than its sound; none opens it but
-    through `mmdia_eval.media`.
+    extractor that `reads_frames`. `path` is the file itself, for engines that take more of it than
+    its sound; none opens it but through `mmdia_eval.media`.
     """
 
     audio: Audio

@@ -16,6 +16,11 @@ from mmdia_eval.types import FloatArray, LipSyncEmbeddings
 
 Padding = Literal["valid", "legacy"]
 
+FRAME_RATE = 25
+"""Frames of video a second, as the network was trained."""
+WINDOW = 5
+"""Frames under one embedding: 0.2 s."""
+
 MAX_OFFSET = 15
 """Frames that the sound is shifted by either way: 0.6 s at 25 frames a second."""
 

@@ -60,7 +60,8 @@ def _as_jpeg(pictures: Iterable[Any], options: Mapping[str, str]) -> Iterator[Fr
     import cv2  # noqa: PLC0415
 
     for packet in _encoded(pictures, "mjpeg", "yuvj420p", options):
-        yield cv2.imdecode(np.frombuffer(bytes(packet), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+        picture: Any = cv2.imdecode(np.frombuffer(bytes(packet), np.uint8), cv2.IMREAD_COLOR)
+        yield picture[..., ::-1]
 
 
 def _encoded(

@@ -15,11 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdia_eval.lip_sync import MAX_OFFSET, LipTrack, distances
+from mmdia_eval.lip_sync import FRAME_RATE, MAX_OFFSET, WINDOW, LipTrack, distances
 
-FRAME_RATE = 25
-WINDOW = 5
-"""Frames under one embedding."""
 SHORTEST = 0.6
 """Seconds of speech below which a segment is not scored: too few windows for a distance."""
 FEWEST_WINDOWS = int(SHORTEST * FRAME_RATE) - WINDOW + 1
@@ -69,11 +66,11 @@ class SpeakerLipSync:
     gains by chance: both must be near each other, and near no confidence.
 
     Seconds: of all `speech`; of it `overlapped` by another speaker, `short` after that, `offscreen`
-    while no face of its speaker is seen, or the sound is over; `bound` of `contested`: the speaker's face has the highest
-    confidence, where at least two are seen. `leak` is the mean confidence of the other faces while
-    someone speaks, near 0 unless their lips move with the words too, and `leak_muted` the same with
-    their mouths held; both over `leak_seconds` face-seconds, and like `bound` at the offset of
-    `greedy`. `silence_motion` is how much a face's
+    while no face of its speaker is seen, or the sound is over; `bound` of `contested`: the
+    speaker's face has the highest confidence, where at least two are seen. `leak` is the mean
+    confidence of the other faces while someone speaks, near 0 unless their lips move with the words
+    too, and `leak_muted` the same with their mouths held; both over `leak_seconds` face-seconds,
+    and like `bound` at the offset of `greedy`. `silence_motion` is how much a face's
     embedding moves from frame to frame while nobody speaks, as a share of its motion in its own
     speech.
     """
@@ -129,7 +126,10 @@ def speaker_lip_sync(
     clip = _Clip(tracks, sound, segments)
     faces = clip.consistent()
     chosen = faces if oracle is None else dict(oracle)
-    shuffled = _shuffled(tracks, sound, segments)
+    moved = _moved(tracks, sound, segments)
+    shuffled = (
+        None if moved is None else moved.score(moved.consistent() if oracle is None else oracle)
+    )
     leak, leak_seconds = clip.leak(chosen)
     muted, _ = _Clip(_muted(tracks, chosen, speech), sound, segments).leak(chosen)
     contested, bound = clip.binding(chosen)
@@ -138,7 +138,7 @@ def speaker_lip_sync(
         oracle=None if oracle is None else clip.score(oracle),
         greedy=clip.greedy(),
         swapped=clip.score(_handed_on(chosen)) if len(set(chosen.values())) > 1 else None,
-        shuffled=shuffled and shuffled.score(shuffled.consistent() if oracle is None else oracle),
+        shuffled=shuffled,
         speech=sum(each.seconds for each in speech),
         overlapped=sum(each.seconds for each in speech) - sum(each.seconds for each in parts),
         short=sum(each.seconds for each in parts if each.seconds < SHORTEST),
@@ -153,9 +153,7 @@ def speaker_lip_sync(
     )
 
 
-def _shuffled(
-    tracks: Sequence[LipTrack], sound: Any, segments: Sequence[Speech]
-) -> _Clip | None:
+def _moved(tracks: Sequence[LipTrack], sound: Any, segments: Sequence[Speech]) -> _Clip | None:
     """The clip with its sound moved by half, or None where that is too little."""
     by = len(sound) // 2
     if by < SHUFFLED_BY * FRAME_RATE:

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mmdia_eval.lip_sync import LipTrack, distances, lip_sync
+from mmdia_eval.lip_sync import FRAME_RATE, LipTrack, distances, lip_sync
 from mmdia_eval.speaker_lip_sync import (
-    FRAME_RATE,
     SpeakerLipSync,
     Speech,
     alone,

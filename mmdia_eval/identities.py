@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmdia_eval.faces import Frames, Track
+from mmdia_eval.faces import Track
+from mmdia_eval.types import Frames
 
 
 def identities(

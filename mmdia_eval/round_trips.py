@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from mmdia_eval.faces import Frames
+from mmdia_eval.types import Frames
 
 FRAME_RATE = 25
 

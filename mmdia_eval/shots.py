@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from mmdia_eval.faces import Frames
+from mmdia_eval.types import Frames
 
 
 def shots(frames: Frames) -> tuple[tuple[int, int], ...]:

@@ -35,6 +35,7 @@ class GivenFaces(Extractor[FaceTracks]):
 
     version = "1"
     makes = FaceTracks
+    reads = ("id",)
     reads_frames = True
     cost = 0.001
     Settings: ClassVar[type[api.Settings]] = GivenFacesSettings

@@ -11,9 +11,9 @@ from pydantic import Field
 from mmdia_eval import api, models
 from mmdia_eval.api import Extractor, Inputs, Requirement
 from mmdia_eval.extractors.voices import inference
-from mmdia_eval.faces import Frames, TrackSettings, pack_tracks, track_faces
+from mmdia_eval.faces import TrackSettings, pack_tracks, track_faces
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import FaceTracks, FloatArray
+from mmdia_eval.types import FaceTracks, FloatArray, Frames
 
 TORCH = Requirement("torch", "pip install 'mmdia-eval[video]'")
 OPENCV = Requirement("cv2", "pip install 'mmdia-eval[video]'")

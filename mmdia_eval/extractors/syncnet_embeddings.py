@@ -11,7 +11,7 @@ from mmdia_eval import api, models
 from mmdia_eval.api import Extractor, Inputs
 from mmdia_eval.extractors.s3fd_faces import OPENCV, TORCH, encoders, seen_frames
 from mmdia_eval.extractors.voices import inference
-from mmdia_eval.faces import Frames, Track, crop_faces, unpack_tracks
+from mmdia_eval.faces import Track, crop_faces, unpack_tracks
 from mmdia_eval.lip_sync import FRAME_RATE, WINDOW
 from mmdia_eval.mfcc import mfcc
 from mmdia_eval.registry import extractor
@@ -21,6 +21,7 @@ from mmdia_eval.types import (
     Audio,
     FaceTracks,
     FloatArray,
+    Frames,
     LipSyncEmbeddings,
 )
 

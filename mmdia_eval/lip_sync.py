@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdia_eval.types import FloatArray, LipSyncEmbeddings
+from mmdia_eval.types import LipSyncEmbeddings
 
 Padding = Literal["valid", "legacy"]
 
@@ -117,7 +117,7 @@ def lip_tracks(found: LipSyncEmbeddings) -> list[LipTrack]:
     ]
 
 
-def track_lip_sync(track: LipTrack, sound: FloatArray, padding: Padding) -> LipSync | None:
+def track_lip_sync(track: LipTrack, sound: Any, padding: Padding) -> LipSync | None:
     """A whole track against its clip's sound, or None where it is too short.
 
     "valid" compares with all of the clip's sound, from before and after the track too, and leaves

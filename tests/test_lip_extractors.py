@@ -178,7 +178,7 @@ def test_every_track_gets_its_own_windows_and_the_network_sees_blue_first(
 def test_sound_windows_are_those_of_the_reference(samples: int) -> None:
     """`min(frames, len(audio) // 640) - 5`, with more frames than sound."""
     found = SyncnetEmbeddings(SyncnetSettings(), ())
-    found._network = _Counted()
+    found._network = _Counted()  # type: ignore[assignment]
     audio = Audio(np.zeros(samples, dtype=np.float32))
     assert len(found.sound(audio)) == max(0, samples // 640 - 5)
 
@@ -208,7 +208,7 @@ def test_a_file_without_counters_is_the_same_network(tmp_path: Path) -> None:
 def test_another_network_is_refused(tmp_path: Path) -> None:
     state = {"more": torch.zeros(1), "netfcaud.3.bias": torch.zeros(2)}
     path = tiny_lips.write(tmp_path, "syncnet-v2", "syncnet_v2.model", state)
-    with pytest.raises(UserError, match="missing: netcnnaud.*; unknown: more; of another shape"):
+    with pytest.raises(UserError, match=r"missing: netcnnaud.*; unknown: more; of another shape"):
         syncnet.load(path)
 
 

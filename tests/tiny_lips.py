@@ -43,12 +43,12 @@ def planted_s3fd() -> State:
     for index, (outputs, inputs, side) in _EXTRAS.items():
         state[f"extras.{index}.weight"] = torch.zeros(outputs, inputs, side, side)
         state[f"extras.{index}.bias"] = torch.zeros(outputs)
-    for level, channels in enumerate(_SOURCES):
-        scores = 4 if level == 0 else 2
-        state[f"loc.{level}.weight"] = torch.zeros(4, channels, 3, 3)
-        state[f"loc.{level}.bias"] = torch.zeros(4)
-        state[f"conf.{level}.weight"] = torch.zeros(scores, channels, 3, 3)
-        state[f"conf.{level}.bias"] = torch.tensor([9.0] * (scores - 1) + [0.0])
+    for number, channels in enumerate(_SOURCES):
+        scores = 4 if number == 0 else 2
+        state[f"loc.{number}.weight"] = torch.zeros(4, channels, 3, 3)
+        state[f"loc.{number}.bias"] = torch.zeros(4)
+        state[f"conf.{number}.weight"] = torch.zeros(scores, channels, 3, 3)
+        state[f"conf.{number}.bias"] = torch.tensor([9.0] * (scores - 1) + [0.0])
     # Unit length makes what is bright 1: nine bright cells are 90, and eight are 80.
     state["conf.1.weight"][1, 0] = 10.0
     state["conf.1.bias"] = torch.tensor([85.0, 0.0])

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from mmdia_eval import api
 from mmdia_eval.api import Extractor, Inputs
-from mmdia_eval.extractors.s3fd_faces import seen_frames
+from mmdia_eval.extractors.pictures import seen_frames
 from mmdia_eval.face_tracks_file import SUFFIX, read_face_tracks
 from mmdia_eval.registry import extractor
 from mmdia_eval.store import file_sha256

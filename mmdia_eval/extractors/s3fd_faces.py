@@ -10,14 +10,15 @@ from pydantic import Field
 
 from mmdia_eval import api, models
 from mmdia_eval.api import Extractor, Inputs, Requirement
+from mmdia_eval.extractors.pictures import INSTALL, OPENCV, SCENEDETECT, seen_frames
 from mmdia_eval.extractors.voices import inference
 from mmdia_eval.faces import TrackSettings, pack_tracks, track_faces
+from mmdia_eval.identities import SAME_PERSON, identities
 from mmdia_eval.registry import extractor
+from mmdia_eval.shots import shots
 from mmdia_eval.types import FaceTracks, FloatArray, Frames
 
-TORCH = Requirement("torch", "pip install 'mmdia-eval[video]'")
-OPENCV = Requirement("cv2", "pip install 'mmdia-eval[video]'")
-SCENES = Requirement("scenedetect", "pip install 'mmdia-eval[video]'")
+TORCH = Requirement("torch", INSTALL)
 
 MODEL = "s3fd"
 CHECKPOINT = "sfd_face.pth"
@@ -32,8 +33,8 @@ class S3fdSettings(api.Settings):
 
     Frames are resized by `scale` before detection; a face counts above `confidence`. Tracks: IoU
     above `overlap` from frame to frame, over at most `gap` frames; more than `min_track` frames
-    with the face, wider or higher than `min_face_size` pixels. `round_trips`: the frames pass
-    MPEG-4 and JPEG first.
+    with the face, wider or higher than `min_face_size` pixels; `same_person` is the least
+    similarity of two tracks of one person. `round_trips`: the frames pass MPEG-4 and JPEG first.
     """
 
     scale: float = Field(default=0.25, gt=0, le=4)
@@ -42,6 +43,7 @@ class S3fdSettings(api.Settings):
     gap: int = Field(default=25, ge=0)
     min_track: int = Field(default=20, ge=0)
     min_face_size: float = Field(default=50.0, ge=0)
+    same_person: float = Field(default=SAME_PERSON, gt=0, le=1)
     round_trips: bool = False
 
 
@@ -60,7 +62,7 @@ class S3fdFaces(Extractor[FaceTracks]):
     device = "gpu"
     reads_frames = True
     cost = 20.0
-    requires = (TORCH, OPENCV, SCENES)
+    requires = (TORCH, OPENCV, SCENEDETECT)
     Settings: ClassVar[type[api.Settings]] = S3fdSettings
 
     def models(self) -> tuple[str, ...]:
@@ -78,9 +80,6 @@ class S3fdFaces(Extractor[FaceTracks]):
         return [self._tracks(seen_frames(item)) for item in batch]
 
     def _tracks(self, frames: Frames) -> FaceTracks:
-        from mmdia_eval.identities import identities  # noqa: PLC0415
-        from mmdia_eval.shots import shots  # noqa: PLC0415
-
         chosen = self.settings
         if chosen.round_trips:
             from mmdia_eval.round_trips import recoded  # noqa: PLC0415
@@ -89,7 +88,7 @@ class S3fdFaces(Extractor[FaceTracks]):
         limits = TrackSettings(chosen.overlap, chosen.gap, chosen.min_track, chosen.min_face_size)
         cuts = shots(frames)
         tracks = track_faces(self.detect(frames), cuts, limits)
-        return pack_tracks(tracks, identities(frames, tracks), cuts)
+        return pack_tracks(tracks, identities(frames, tracks, chosen.same_person), cuts)
 
     def detect(self, frames: Frames) -> list[FloatArray]:
         """The faces of each frame, (n, 5) float32: x1, y1, x2, y2 in pixels, and score."""
@@ -120,14 +119,6 @@ class S3fdFaces(Extractor[FaceTracks]):
                     for frame in frames[first : first + step]
                 ]
             )
-
-
-def seen_frames(item: Inputs) -> Frames:
-    """The file's frames."""
-    if item.frames is None:
-        raise ValueError(f"{item.path} came without its frames")
-    frames: Frames = item.frames
-    return frames
 
 
 def encoders(round_trips: bool) -> Mapping[str, Any]:

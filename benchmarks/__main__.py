@@ -6,7 +6,7 @@ import importlib
 import sys
 
 ALL = (
-    *("startup", "intervals", "wer", "cpwer", "definitions", "judge", "lip_sync"),
+    *("startup", "intervals", "wer", "cpwer", "definitions", "fvd", "judge", "lip_sync"),
     *("rescore", "score"),
 )
 

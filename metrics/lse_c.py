@@ -11,9 +11,9 @@ from mmdia_eval import api
 from mmdia_eval.api import Counts, Metric
 from mmdia_eval.counts import ratios
 from mmdia_eval.errors import MissingOutputError
-from mmdia_eval.lip_sync import FRAME_RATE, WINDOW, LipSync, Padding, lip_tracks, track_lip_sync
+from mmdia_eval.lip_sync import WINDOW, LipSync, Padding, lip_tracks, track_lip_sync
 from mmdia_eval.registry import metric
-from mmdia_eval.types import Artifacts, Dialogue, LipSyncEmbeddings
+from mmdia_eval.types import FRAME_RATE, Artifacts, Dialogue, LipSyncEmbeddings
 
 WORST_CONFIDENCE = 0.0
 """A median is never below its minimum."""

@@ -12,9 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.faces import Track, filled, pack_tracks, unpack_tracks
-from mmdia_eval.lip_sync import FRAME_RATE
 from mmdia_eval.strict_json import parse_json, read_bytes
-from mmdia_eval.types import FaceTracks
+from mmdia_eval.types import FRAME_RATE, FaceTracks
 
 SUFFIX = ".tracks.json"
 MAX_BYTES = 64 * 1024 * 1024

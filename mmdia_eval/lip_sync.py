@@ -16,8 +16,6 @@ from mmdia_eval.types import LipSyncEmbeddings
 
 Padding = Literal["valid", "legacy"]
 
-FRAME_RATE = 25
-"""Frames of video a second, as the network was trained."""
 WINDOW = 5
 """Frames under one embedding: 0.2 s."""
 

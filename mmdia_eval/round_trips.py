@@ -16,9 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from mmdia_eval.types import Frames
-
-FRAME_RATE = 25
+from mmdia_eval.types import FRAME_RATE, Frames
 
 _BEST = {"qmin": "2", "qmax": "2", "i_qfactor": "1", "b": "1000000000"}
 """As `-qscale:v 2`."""

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdia_eval.lip_sync import FRAME_RATE, MAX_OFFSET, WINDOW, LipTrack, distances
+from mmdia_eval.lip_sync import MAX_OFFSET, WINDOW, LipTrack, distances
+from mmdia_eval.types import FRAME_RATE
 
 SHORTEST = 0.6
 """Seconds of speech below which a segment is not scored: too few windows for a distance."""

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from planted_lips import lips_of, sound_of
 
-from mmdia_eval.lip_sync import FRAME_RATE, LipTrack, track_lip_sync
+from mmdia_eval.lip_sync import LipTrack, track_lip_sync
 from mmdia_eval.speaker_lip_sync import Score, Speech, speaker_lip_sync
+from mmdia_eval.types import FRAME_RATE
 
 PAGE = Path(__file__).parents[1] / "docs" / "metrics" / "sa-lse.md"
 FRAMES = 16 * FRAME_RATE

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from planted_lips import DIMENSIONS, lips_of, sound_of
 
-from mmdia_eval.lip_sync import FRAME_RATE, LipTrack, distances, lip_sync
+from mmdia_eval.lip_sync import LipTrack, distances, lip_sync
 from mmdia_eval.speaker_lip_sync import (
     SpeakerLipSync,
     Speech,
     alone,
     speaker_lip_sync,
 )
+from mmdia_eval.types import FRAME_RATE
 
 FRAMES = 16 * FRAME_RATE
 TURNS = [

@@ -13,10 +13,11 @@ from mmdia_eval.extractors.pictures import OPENCV, seen_frames
 from mmdia_eval.extractors.s3fd_faces import TORCH, encoders
 from mmdia_eval.extractors.voices import inference
 from mmdia_eval.faces import Track, crop_faces, unpack_tracks
-from mmdia_eval.lip_sync import FRAME_RATE, WINDOW
+from mmdia_eval.lip_sync import WINDOW
 from mmdia_eval.mfcc import mfcc
 from mmdia_eval.registry import extractor
 from mmdia_eval.types import (
+    FRAME_RATE,
     SAMPLE_RATE,
     Artifact,
     Audio,

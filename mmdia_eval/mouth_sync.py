@@ -19,7 +19,7 @@ MAX_LAG = 15
 """Frames that the sound is moved by either way: 0.6 s, as for SyncNet."""
 LAGS = range(-MAX_LAG, MAX_LAG + 1)
 FEWEST = int(SHORTEST * FRAME_RATE)
-"""Frames of a speaker's speech in which his face must be seen."""
+"""Frames of speech in a row in which a face must be seen, to be scored there."""
 FAST, SLOW = 1.0, FRAME_RATE
 """Mouths and sound pass a Gaussian of this sigma, and lose their mean over so many frames: what is
 left moves at about 1 to 7 Hz, where Chandrasekaran et al. 2009 found them to go together. A turn of
@@ -48,8 +48,9 @@ class MouthSync:
     `correlation` without any lag, `best` at `lag`, which is in frames and positive when the sound
     comes before the lips, as SyncNet's offset; `shuffled` without lag after the sound was moved by
     half the clip: the floor. `seconds` of speech were scored of `speech`; in `contested` of them
-    another face was in sight, and in `bound` the speaker's own correlates best, at `lag`.
-    `faces` names the speakers' faces, `clear` those that fit better than every other by `CLEAR`.
+    another face was in sight too, and in `bound` the speaker's own correlates best, at the lag at
+    which the best faces fit best. `faces` names the speakers' faces, `clear` those that fit better
+    than every other by `CLEAR` at that lag.
     """
 
     correlation: float
@@ -75,79 +76,95 @@ def mouth_sync(
     Speakers that are not `known` get the faces, one for the whole clip, that correlate best
     together at one lag. None where no speaker's face is seen for 0.6 s of his own speech.
     """
-    clip = _Clip(mouths, envelope, speech)
+    sound = np.asarray(envelope, dtype=np.float64)
+    clip = _Clip(mouths, sound, speech)
     faces = clip.faces(known or {})
-    scored = clip.scored(faces)
-    if not scored:
+    curve, seconds = clip.scored(faces)
+    if not seconds:
         return None
-    weights = np.array([seconds for seconds, _ in scored.values()])
-    curve = np.average([each for _, each in scored.values()], axis=0, weights=weights)
     at = int(curve.argmax())
-    moved = np.roll(np.asarray(envelope, dtype=np.float64), len(envelope) // 2)
-    shuffled = [each for _, each in _Clip(mouths, moved, speech).scored(faces).values()]
-    contested, bound = clip.binding(faces, at)
+    moved, _ = _Clip(mouths, np.roll(sound, len(sound) // 2), speech).scored(faces)
+    contested, bound = clip.binding(faces)
     return MouthSync(
         correlation=float(curve[MAX_LAG]),
         best=float(curve[at]),
         lag=LAGS[at],
-        shuffled=float(np.average(shuffled, axis=0, weights=weights)[MAX_LAG]),
-        seconds=float(weights.sum()),
+        shuffled=float(moved[MAX_LAG]),
+        seconds=seconds,
         speech=sum(each.seconds for each in speech),
         contested=contested,
         bound=bound,
         faces=faces,
-        clear=clip.clear(faces, at),
+        clear=clip.clear(faces),
     )
 
 
+@dataclass(frozen=True)
+class _Sums:
+    """What a correlation is made of: frames, the mouth's and the sound's squares, their product.
+
+    The sound's and the products are (31,), one a lag.
+    """
+
+    frames: int
+    mouth: float
+    sound: Array
+    product: Array
+
+    def __add__(self, other: _Sums) -> _Sums:
+        return _Sums(
+            self.frames + other.frames,
+            self.mouth + other.mouth,
+            self.sound + other.sound,
+            self.product + other.product,
+        )
+
+    @property
+    def curve(self) -> Array:
+        """Pearson's correlation at each lag."""
+        least = self.frames * STILL**2
+        moves = (self.mouth > least) & (self.sound > least)
+        scale = np.sqrt(np.where(moves, self.mouth * self.sound, 1.0))
+        found: Array = np.where(moves, self.product / scale, 0.0)
+        return found
+
+
 class _Clip:
-    """What of each face is seen in each speaker's own speech."""
+    """How each face goes with the sound in each segment of speech in which it is seen."""
 
-    def __init__(self, mouths: Sequence[Mouth], envelope: Any, speech: Sequence[Speech]) -> None:
-        self.sound = moving(np.sqrt(np.asarray(envelope, dtype=np.float64)))
+    def __init__(self, mouths: Sequence[Mouth], sound: Array, speech: Sequence[Speech]) -> None:
         self.segments = [each for each in alone(speech) if each.seconds >= SHORTEST]
-        self.speakers = list(dict.fromkeys(each.speaker for each in self.segments))
-        self.mouths = {
-            identity: np.full(len(self.sound), np.nan)
-            for identity in sorted({mouth.identity for mouth in mouths})
-        }
+        self.identities = sorted({mouth.identity for mouth in mouths})
+        self.sums: dict[tuple[int, str], _Sums] = {}
+        heard = np.pad(np.sqrt(sound), MAX_LAG)
         for mouth in mouths:
-            openings = moving(np.asarray(mouth.openings, dtype=np.float64))
-            room = self.mouths[mouth.identity][mouth.first : mouth.first + len(openings)]
-            room[:] = openings[: len(room)]
-        self.curves = {
-            (speaker, identity): curve
-            for speaker in self.speakers
-            for identity in self.mouths
-            if (curve := self._curve(identity, self._frames(speaker))) is not None
-        }
-
-    def _frames(self, speaker: str) -> NDArray[np.int64]:
-        parts = [_inside(each) for each in self.segments if each.speaker == speaker]
-        frames = np.concatenate([np.arange(first, after) for first, after in parts])
-        return frames[frames < len(self.sound)]
-
-    def _curve(self, identity: str, frames: NDArray[np.int64]) -> tuple[float, Array] | None:
-        """Seconds in which the face is seen, and its correlation with the sound at each lag."""
-        seen = frames[~np.isnan(self.mouths[identity][frames])]
-        if len(seen) < FEWEST:
-            return None
-        curve = [_correlation(self.mouths[identity], self.sound, seen, lag) for lag in LAGS]
-        return len(seen) / FRAME_RATE, np.array(curve)
+            openings = np.asarray(mouth.openings, dtype=np.float64)
+            last = min(mouth.first + len(openings), len(sound))
+            for index, segment in enumerate(self.segments):
+                first, after = _inside(segment)
+                first, after = max(first, mouth.first), min(after, last)
+                if after - first >= FEWEST:
+                    part = openings[first - mouth.first : after - mouth.first]
+                    sums = _sums(part, heard, first)
+                    key = index, mouth.identity
+                    self.sums[key] = self.sums[key] + sums if key in self.sums else sums
+        self.of_speakers: dict[tuple[str, str], _Sums] = {}
+        for (index, identity), sums in self.sums.items():
+            pair = self.segments[index].speaker, identity
+            found = self.of_speakers.get(pair)
+            self.of_speakers[pair] = sums if found is None else found + sums
 
     def faces(self, known: Mapping[str, str]) -> dict[str, str]:
         """One face for each speaker: as known, else by the most evidence at one lag."""
         from scipy.optimize import linear_sum_assignment  # noqa: PLC0415
 
-        fixed = {speaker: face for speaker, face in known.items() if speaker in self.speakers}
-        open_speakers = [each for each in self.speakers if each not in fixed]
-        free = [each for each in self.mouths if each not in fixed.values()]
-        evidence = np.full((len(LAGS), len(open_speakers), len(free)), np.nan)
-        for row, speaker in enumerate(open_speakers):
-            for column, identity in enumerate(free):
-                if (speaker, identity) in self.curves:
-                    seconds, curve = self.curves[speaker, identity]
-                    evidence[:, row, column] = seconds * curve
+        speakers = [each for each in self._speakers if each not in known]
+        free = [each for each in self.identities if each not in known.values()]
+        evidence = np.full((len(LAGS), len(speakers), len(free)), np.nan)
+        for (speaker, identity), sums in self.of_speakers.items():
+            if speaker in speakers and identity in free:
+                at = speakers.index(speaker), free.index(identity)
+                evidence[:, *at] = sums.frames * sums.curve
         best: tuple[float, dict[str, str]] = (-np.inf, {})
         for at_lag in evidence:
             seen = ~np.isnan(at_lag)
@@ -155,69 +172,78 @@ class _Clip:
             pairs = [(r, c) for r, c in zip(rows, columns, strict=True) if seen[r, c]]
             total = float(sum(at_lag[pair] for pair in pairs))
             if total > best[0]:
-                best = (total, {open_speakers[r]: free[c] for r, c in pairs})
-        return fixed | best[1]
+                best = (total, {speakers[r]: free[c] for r, c in pairs})
+        return {each: known[each] for each in self._speakers if each in known} | best[1]
 
-    def scored(self, faces: Mapping[str, str]) -> dict[str, tuple[float, Array]]:
-        """Seconds and curve of each speaker whose face is seen long enough."""
-        return {
-            speaker: self.curves[speaker, face]
-            for speaker, face in faces.items()
-            if (speaker, face) in self.curves
-        }
+    @property
+    def _speakers(self) -> list[str]:
+        return list(dict.fromkeys(each.speaker for each in self.segments))
 
-    def binding(self, faces: Mapping[str, str], at: int) -> tuple[float, float]:
+    def scored(self, faces: Mapping[str, str]) -> tuple[Array, float]:
+        """The mean curve of the speakers whose face is seen, and the seconds behind it."""
+        pairs = [pair for pair in faces.items() if pair in self.of_speakers]
+        found = [self.of_speakers[pair] for pair in pairs]
+        if not found:
+            return np.zeros(len(LAGS)), 0.0
+        frames = [sums.frames for sums in found]
+        curve: Array = np.average([sums.curve for sums in found], axis=0, weights=frames)
+        return curve, sum(frames) / FRAME_RATE
+
+    def _at(self) -> int:
+        """The index of the lag at which the face that fits best, whose ever it is, fits best."""
+        total = np.zeros(len(LAGS))
+        for index in range(len(self.segments)):
+            seen = [sums for (i, _), sums in self.sums.items() if i == index]
+            if seen:
+                total += seen[0].frames * np.max([sums.curve for sums in seen], axis=0)
+        return int(total.argmax())
+
+    def binding(self, faces: Mapping[str, str]) -> tuple[float, float]:
         """Seconds with a choice of faces, and those of them in which the speaker's is the best."""
+        at = self._at()
         contested = bound = 0.0
-        for segment in self.segments:
-            frames = np.arange(*_inside(segment))
-            frames = frames[frames < len(self.sound)]
-            fits = {
-                identity: float(curve[1][at])
-                for identity in self.mouths
-                if (curve := self._curve(identity, frames)) is not None
-            }
+        for index, segment in enumerate(self.segments):
+            fits = {face: sums.curve[at] for (i, face), sums in self.sums.items() if i == index}
             face = faces.get(segment.speaker)
             if face in fits and len(fits) > 1:
                 contested += segment.seconds
                 bound += segment.seconds * (max(fits, key=fits.__getitem__) == face)
         return contested, bound
 
-    def clear(self, faces: Mapping[str, str], at: int) -> dict[str, str]:
+    def clear(self, faces: Mapping[str, str]) -> dict[str, str]:
+        at = self._at()
         found = {}
         for speaker, face in faces.items():
-            fits = {i: curve[at] for (s, i), (_, curve) in self.curves.items() if s == speaker}
-            if face in fits:
-                others = [fit for identity, fit in fits.items() if identity != face]
-                if fits[face] - max(others, default=0.0) >= CLEAR:
-                    found[speaker] = face
+            fits = {i: sums.curve[at] for (s, i), sums in self.of_speakers.items() if s == speaker}
+            others = [fit for identity, fit in fits.items() if identity != face]
+            if face in fits and fits[face] - max(others, default=0.0) >= CLEAR:
+                found[speaker] = face
         return found
 
 
 def moving(signal: Array) -> Array:
-    """What of a signal, one value a frame, moves at the pace of speech."""
+    """What of signals (…, n), one value a frame, moves at the pace of speech; of mean 0."""
     from scipy.ndimage import gaussian_filter1d, uniform_filter1d  # noqa: PLC0415
 
-    if not len(signal):
-        return signal
-    smooth = gaussian_filter1d(signal, FAST, mode="nearest")
-    found: Array = smooth - uniform_filter1d(smooth, SLOW, mode="nearest")
+    smooth = gaussian_filter1d(signal, FAST, axis=-1, mode="nearest")
+    fast = smooth - uniform_filter1d(smooth, SLOW, axis=-1, mode="nearest")
+    found: Array = fast - fast.mean(axis=-1, keepdims=True)
     return found
+
+
+def _sums(openings: Array, heard: Array, first: int) -> _Sums:
+    """Of a mouth from frame `first` on, beside the sound of as many frames, moved by each lag.
+
+    Both are filtered within these frames, so that what is said and seen beside them plays no part.
+    `heard` has `MAX_LAG` frames of silence before and after.
+    """
+    starts = [first + MAX_LAG - lag for lag in LAGS]
+    sound = moving(np.stack([heard[start : start + len(openings)] for start in starts]))
+    mouth = moving(openings)
+    return _Sums(len(mouth), float(mouth @ mouth), (sound**2).sum(axis=1), sound @ mouth)
 
 
 def _inside(segment: Speech) -> tuple[int, int]:
     """First frame inside a segment, and the first after it."""
     first = int(np.ceil(segment.start * FRAME_RATE - 1e-9))
     return first, int(np.floor(segment.end * FRAME_RATE + 1e-9))
-
-
-def _correlation(mouth: Array, sound: Array, frames: NDArray[np.int64], lag: int) -> float:
-    """Pearson's, of the mouth in `frames` and the sound `lag` frames before each."""
-    frames = frames[(frames - lag >= 0) & (frames - lag < len(sound))]
-    if len(frames) < FEWEST:
-        return 0.0
-    a, b = mouth[frames], sound[frames - lag]
-    a, b = a - a.mean(), b - b.mean()
-    if a.std() < STILL or b.std() < STILL:
-        return 0.0
-    return float(a @ b / np.sqrt((a @ a) * (b @ b)))

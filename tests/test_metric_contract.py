@@ -18,13 +18,17 @@ from mmdia_eval.registry import metric
 from mmdia_eval.types import (
     AlignedTurn,
     Alignment,
+    Artifact,
     Artifacts,
     Dialogue,
     Diarization,
     Draw,
+    FrameSimilarity,
+    FrameStatistics,
     LipSyncEmbeddings,
     MediaInfo,
     MosPrediction,
+    MouthMotion,
     Segment,
     SpeakerEmbeddings,
     SpeakerSegment,
@@ -66,6 +70,7 @@ def good_dialogue(turns: int = 8) -> Dialogue:
         ),
         style=Style("Two friends look for keys.", "Friends", "Questioning", "playful"),
         audio=Path("good.flac"),
+        video=Path("good.mp4"),
         duration=6.0 * turns,
     )
 
@@ -98,8 +103,39 @@ def good_artifacts(dialogue: Dialogue) -> Artifacts:
         SpeakerEmbeddings: embeddings,
         Transcript: Transcript(tuple(Utterance(spoken) for spoken in words)),
         Verdict: Verdict((Draw("", ANSWERS, None, "judge", 900, 100, 0),), "0" * 64),
+        FrameSimilarity: FrameSimilarity(psnr=38.0, ssim=0.97, frames=100, resized=False),
     }
-    return Artifacts(made, {SpeakerEmbeddings: embeddings})
+    of_both: dict[type[Artifact], Artifact] = {
+        SpeakerEmbeddings: embeddings,
+        FrameStatistics: FrameStatistics(
+            frames=100, shots=1, sharpness=0.4, blockiness=1.1, frozen=0.05, flicker=0.002
+        ),
+        MouthMotion: good_mouths(dialogue),
+    }
+    return Artifacts({**made, **of_both}, of_both)
+
+
+def good_mouths(dialogue: Dialogue) -> MouthMotion:
+    """A face for each speaker, whose mouth moves in his own turns and with the sound."""
+    frames = round(25 * (dialogue.duration or 0.0))
+    loudness = np.random.default_rng(0).uniform(0, 1, frames).astype(np.float32)
+    mouths = []
+    for speaker in dialogue.speakers:
+        mouth = np.zeros(frames, dtype=np.float32)
+        for turn in dialogue.turns:
+            if turn.speaker == speaker and turn.segment is not None:
+                span = slice(round(25 * turn.segment.start), round(25 * turn.segment.end))
+                mouth[span] = loudness[span]
+        mouths.append(mouth)
+    faces = len(mouths)
+    return MouthMotion(
+        openings=np.concatenate(mouths),
+        tracks=np.repeat(np.arange(faces), frames).astype(np.float32),
+        frames=np.tile(np.arange(frames), faces).astype(np.float32),
+        looks=np.eye(faces, dtype=np.float32),
+        envelope=loudness**2,
+        identities=tuple(f"face {number}" for number in range(1, faces + 1)),
+    )
 
 
 @pytest.fixture(params=METRICS)

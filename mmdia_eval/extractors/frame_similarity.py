@@ -97,9 +97,18 @@ class FrameSimilarityExtractor(Extractor[FrameSimilarity]):
             psnr = peak_signal_noise_ratio(
                 mine, theirs, data_range=1.0, reduction="none", dim=(1, 2, 3)
             )
-            ssim: Any = structural_similarity_index_measure(
-                mine, theirs, sigma=SIGMA, kernel_size=WINDOW, data_range=1.0, reduction="none"
+            _, everywhere = structural_similarity_index_measure(
+                mine,
+                theirs,
+                sigma=SIGMA,
+                kernel_size=WINDOW,
+                data_range=1.0,
+                reduction="none",
+                return_full_image=True,
             )
+            # torchmetrics' own mean takes in the border, where the window sees mirrored pixels.
+            edge = WINDOW // 2
+            ssim = everywhere[..., edge:-edge, edge:-edge].mean(dim=(1, 2, 3))
             return psnr.clamp(0, MOST_PSNR).cpu().numpy(), ssim.cpu().numpy()
 
 

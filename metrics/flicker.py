@@ -14,14 +14,14 @@ from mmdia_eval.types import Artifacts, Dialogue, FrameStatistics
 
 @metric("flicker")
 class Flicker(Metric):
-    """Mean change of the luma's mean between neighbouring frames of a shot, of full scale, 0 to 1.
+    """Mean change of the luma's mean between neighbouring frames of a shot, in grey levels.
 
-    Mean over dialogues.
+    0 to 255; mean over dialogues.
     """
 
     version = "1"
     fields = FIELDS
-    unit = "luma"
+    unit = "grey levels"
     higher_is_better = False
     aggregation = "dialogues"
     needs = (FrameStatistics,)
@@ -36,7 +36,7 @@ class Flicker(Metric):
 
     def worst(self, dialogue: Dialogue) -> Counts:
         """Black and white in turn."""
-        return worst_counts(1.0)
+        return worst_counts(255.0)
 
     def reduce(self, total: Mapping[str, Any]) -> Any:
         return total["value"] / total["dialogues"]

@@ -52,7 +52,7 @@ def _lacks(not_run: Sequence[NotRun]) -> Iterator[str]:
 
 
 def print_metrics(protocol: Protocol) -> None:
-    """The columns of a protocol, each with its metric where that has another name, and its inputs."""
+    """The columns of a protocol, each with its metric if that has another name, and its inputs."""
     table = Table(box=None, pad_edge=False)
     table.add_column("name", no_wrap=True)
     for title in ("task", "better", "reads"):

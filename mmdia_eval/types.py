@@ -270,9 +270,9 @@ class FrameStatistics(Artifact):
 
     `sharpness`: variance of the luma's Laplacian over that of the luma; `blockiness`: steps between
     8-pixel blocks over steps within them, 1 where no block shows; both from 0 upwards, and mean
-    over frames. `frozen` is the share of frames that repeat the one before; `flicker` the mean
-    change of the luma's mean from frame to frame within shots, of full scale. Both are in [0, 1],
-    and None for a single frame.
+    over frames. `frozen` is the share of frames that repeat the one before, in [0, 1]; `flicker`
+    the mean change of the luma's mean from frame to frame within shots, in grey levels, 0 to 255.
+    Both are None where there is no such frame.
     """
 
     kind: ClassVar[str] = "frame_statistics"

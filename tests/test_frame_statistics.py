@@ -121,11 +121,11 @@ def test_flicker_is_the_change_of_brightness_and_a_cut_is_none() -> None:
     flickering = FRAMES.copy()
     flickering[::2] -= 20
     steady, found = (figures(statistics(frames))[1] for frames in (FRAMES, flickering))
-    assert steady < 0.003
-    assert found == pytest.approx(20 / 255, abs=0.005)
+    assert steady < 0.75
+    assert found == pytest.approx(20, abs=1)
     dark = np.concatenate([FRAMES, FRAMES // 4])
     assert statistics(dark).shots == 2
-    assert figures(statistics(dark))[1] < 0.003
+    assert figures(statistics(dark))[1] < 0.75
 
 
 def test_a_single_frame_has_neither_flicker_nor_rest() -> None:
@@ -174,5 +174,5 @@ def test_the_references_own_value_stands_beside(one: Metric, expected: float) ->
 def test_a_missing_output_costs_the_worst() -> None:
     assert value(Sharpness(SETTINGS), [Sharpness(SETTINGS).worst(DIALOGUE)]) == 0.0
     assert value(FrozenShare(SETTINGS), [FrozenShare(SETTINGS).worst(DIALOGUE)]) == 1.0
-    assert value(Flicker(SETTINGS), [Flicker(SETTINGS).worst(DIALOGUE)]) == 1.0
+    assert value(Flicker(SETTINGS), [Flicker(SETTINGS).worst(DIALOGUE)]) == 255.0
     assert Sharpness(SETTINGS).components([Sharpness(SETTINGS).worst(DIALOGUE)]) == {}

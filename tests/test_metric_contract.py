@@ -108,7 +108,7 @@ def good_artifacts(dialogue: Dialogue) -> Artifacts:
     of_both: dict[type[Artifact], Artifact] = {
         SpeakerEmbeddings: embeddings,
         FrameStatistics: FrameStatistics(
-            frames=100, shots=1, sharpness=0.4, blockiness=1.1, frozen=0.05, flicker=0.002
+            frames=100, shots=1, sharpness=0.4, blockiness=1.1, frozen=0.05, flicker=0.4
         ),
         MouthMotion: good_mouths(dialogue),
     }

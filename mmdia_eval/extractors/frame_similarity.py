@@ -46,7 +46,7 @@ class FrameSimilarityExtractor(Extractor[FrameSimilarity]):
     version = "1"
     makes = FrameSimilarity
     device = "gpu"
-    cost = 2.0
+    cost = 1.5
     requires = (
         OPENCV,
         Requirement("torch", INSTALL),

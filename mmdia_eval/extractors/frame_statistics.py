@@ -32,8 +32,8 @@ class FrameStatisticsSettings(api.Settings):
     on average.
 
     In two real clips the least difference of the most moving block is 1.06 (a dark still audience)
-    and 11.0 (a talking head). A still picture encoded by x264 stays below 1 in 95 % of frames at
-    crf 18 and 28, and 70 % at 35, whose key frames pulse.
+    and 11.0 (a talking head). A still of each encoded by x264 stays below 1 in 99 % of frames at
+    crf 18, 94 and 98 % at 28, 73 and 99 % at 35, where key frames pulse.
     """
 
     frozen: float = Field(default=1.0, ge=0.0, le=255.0)
@@ -71,7 +71,7 @@ class FrameStatisticsExtractor(Extractor[FrameStatistics]):
         means = [float(picture.mean()) for picture in pictures]
         within = [index for index in range(1, len(frames)) if index not in starts]
         repeated = [most_motion(a, b) < self.settings.frozen for a, b in pairwise(pictures)]
-        changes = [abs(means[index] - means[index - 1]) / 255 for index in within]
+        changes = [abs(means[index] - means[index - 1]) for index in within]
         return FrameStatistics(
             frames=len(frames),
             shots=len(cuts),

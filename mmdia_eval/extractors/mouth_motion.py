@@ -34,9 +34,9 @@ GREEN = 1
 class MouthSettings(api.Settings):
     """A pixel is dark below `dark` times the region's median.
 
-    In `talking_head.mp4`, `openings` and the sound's envelope correlate by 0.52 at their best lag
-    with 0.5, by 0.51 with 0.4, 0.41 with 0.6 and 0.24 with 0.7; elsewhere within 0.6 s by at most
-    0.23.
+    In a real talking head, `openings` and the sound's envelope, filtered as `av_sync` does,
+    correlate by 0.52 at their best lag with 0.5, by 0.51 with 0.4, 0.41 with 0.6 and 0.24 with 0.7;
+    at lags of 0.2 s and more from there by at most 0.23 with 0.5.
     """
 
     dark: float = Field(default=0.5, gt=0.0, lt=1.0)

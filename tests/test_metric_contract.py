@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import planted_lips
 import pytest
 from built_in import METRICS
 from hypothesis import given
@@ -25,6 +26,7 @@ from mmdia_eval.types import (
     Draw,
     FrameSimilarity,
     FrameStatistics,
+    LipSyncEmbeddings,
     MediaInfo,
     MosPrediction,
     MouthMotion,
@@ -97,6 +99,7 @@ def good_artifacts(dialogue: Dialogue) -> Artifacts:
     made = {
         Alignment: Alignment(tuple(AlignedTurn(i, words[i], len(words[i])) for i in numbers)),
         Diarization: Diarization(tuple(segments)),
+        LipSyncEmbeddings: planted_lips.in_sync(dialogue),
         MediaInfo: MediaInfo(duration=dialogue.duration or 0.0, sample_rate=16_000, channels=1),
         MosPrediction: MosPrediction(SCORES, tuple(TurnScores(i, SCORES) for i in numbers)),
         SpeakerEmbeddings: embeddings,

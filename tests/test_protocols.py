@@ -19,6 +19,7 @@ from mmdia_eval.protocol import ExtractorEntry, Protocol, load_protocol, protoco
 from mmdia_eval.types import Dialogue, MediaInfo, Sample, Task, Turn
 
 SPEECH = ("strict", "paper", "release")
+LIPS = ("syncnet-clean", "syncnet-compat")
 JUDGED = (
     "spontaneity",
     "coherence",
@@ -63,7 +64,7 @@ def complete(name: str) -> Protocol:
 
 
 def test_the_shipped_protocols() -> None:
-    assert set(protocol_names()) == {"embedded", *SPEECH}
+    assert set(protocol_names()) == {"embedded", *SPEECH, *LIPS}
     for name in SPEECH:
         protocol = load_protocol(name)
         assert (protocol.name, protocol.tasks, protocol.comparable) == (name, [1, 2], True)
@@ -72,7 +73,7 @@ def test_the_shipped_protocols() -> None:
         assert columns >= {f"judge_{dimension}" for dimension in JUDGED}
 
 
-@pytest.mark.parametrize("name", SPEECH)
+@pytest.mark.parametrize("name", [*SPEECH, *LIPS])
 def test_every_role_named_is_used_and_every_named_input_is_a_role(name: str) -> None:
     protocol = load_protocol(name)
     roles = set(protocol.extractors)
@@ -90,7 +91,7 @@ def test_every_role_read_has_an_extractor(name: str) -> None:
     assert set(protocol.extractors) <= read, "a role that nothing reads"
 
 
-@pytest.mark.parametrize("name", SPEECH)
+@pytest.mark.parametrize("name", [*SPEECH, *LIPS])
 def test_each_setting_is_commented(name: str) -> None:
     """Every extractor of a protocol stands under a comment that says where it comes from."""
     lines = source(name).splitlines()

@@ -79,7 +79,7 @@ def test_the_judge_that_was_chosen_is_a_setting_of_who_asks_it(tmp_path: Path) -
     (stage,) = (stage for stage in found.stages if stage.role == "verdict")
     # The toy's settings have fields for the judge and its cost, and none for an address.
     assert stage.extractor.settings.judge == "toy:one"
-    assert stage.extractor.settings.max_cost == 1.5
+    assert stage.extractor.settings.max_cost.limit == 1.5
     assert stage.identity["settings"]["judge"] == "toy:one"
     assert "max_cost" not in stage.identity["settings"], "a budget changes no verdict"
     assert not found.not_run

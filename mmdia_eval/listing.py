@@ -30,8 +30,9 @@ def print_survey(works: Sequence[Work], jobs: int, not_run: Sequence[NotRun] = (
     console = plain_console()
     console.print(table)
     print_lines(console, _estimates(works))
-    total = sum(work.seconds or 0.0 for work in works)
-    console.print(f"about {_clock(total)} on {jobs} workers, beside loading the engines")
+    known = [work.seconds for work in works if work.seconds is not None]
+    if known:
+        console.print(f"about {_clock(sum(known))} on {jobs} workers, beside loading the engines")
     if not_run:
         names = ", ".join(left.name for left in not_run)
         print_lines(console, ["", f"{len(not_run)} metrics cannot run here: {names}"])

@@ -40,7 +40,7 @@ from mmdia_eval.results import (
 from mmdia_eval.run import Outcome, RunResult, run
 from mmdia_eval.statistics import bootstrap_interval, corpus_value
 from mmdia_eval.store import Store, default_root, digest
-from mmdia_eval.submission import Submission, load_submission
+from mmdia_eval.submission import Submission, load_submission, references_as_submission
 from mmdia_eval.types import SPLITS, TASKS, Sample, Split, Task
 from mmdia_eval.workers import default_jobs
 
@@ -131,7 +131,7 @@ def execute(
 
 
 def prepare(
-    outputs: Path | str,
+    outputs: Path | str | None,
     task: int,
     split: str,
     protocol: str,
@@ -141,7 +141,10 @@ def prepare(
     out: Path | None = None,
     choices: Choices | None = None,
 ) -> Request:
-    """Read and check everything that a run needs. Raises UserError; runs no engine."""
+    """Read and check everything that a run needs. Raises UserError; runs no engine.
+
+    Without `outputs` the benchmark's own recordings stand in for them, for an estimate.
+    """
     checked = _task(task)
     loaded = load_benchmark(resolve_benchmark(benchmark))
     chosen = load_protocol(protocol)
@@ -159,7 +162,11 @@ def prepare(
     except ProblemsError as error:
         problems += error.problems
     try:
-        submission = load_submission(Path(outputs), dialogues, checked)
+        submission = (
+            references_as_submission(dialogues, checked)
+            if outputs is None
+            else load_submission(Path(outputs), dialogues, checked)
+        )
     except UserError as error:
         problems.append(str(error))
     if problems:

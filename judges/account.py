@@ -22,7 +22,7 @@ _VERSION = re.compile(r"-(\d{3}|\d{4}-\d{2}-\d{2})$")
 
 
 class Price(BaseModel):
-    """US dollars per million tokens. `source` and `date` say where and when they were read.
+    """US dollars per million tokens of a model of `backend`, as read at `source` on `date`.
 
     `audio` is for input tokens of sound where they cost otherwise. A prompt of more than
     `long_from` tokens is charged at `long_input` and `long_output` as a whole.
@@ -30,6 +30,7 @@ class Price(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    backend: str
     input: float
     output: float
     audio: float | None = None
@@ -77,9 +78,9 @@ def price_of(model: str) -> Price | None:
     return prices.get(name) or prices.get(_VERSION.sub("", name))
 
 
-def priced_models() -> list[str]:
-    """The models whose price is listed."""
-    return sorted(_table()[0])
+def priced_models(backend: str) -> list[str]:
+    """A backend's models whose price is listed."""
+    return sorted(name for name, price in _table()[0].items() if price.backend == backend)
 
 
 def media_tokens(backend: str) -> MediaTokens | None:

@@ -107,10 +107,9 @@ def full_name(judge: str) -> str:
         return judge
     default = registry.judge.get(backend).default_model
     if default is None:
-        raise UserError(
-            f"judge {judge!r} names no model: write {backend}:…; models with a listed price: "
-            f"{', '.join(priced_models())}"
-        )
+        priced = ", ".join(priced_models(backend))
+        listed = f"; models with a listed price: {priced}" if priced else ""
+        raise UserError(f"judge {judge!r} names no model: write {backend}:…{listed}")
     return f"{backend}:{default}"
 
 

@@ -217,6 +217,11 @@ class JudgeRecord(Record):
         """The models that answered; what was asked for if none did."""
         return ", ".join(self.returned_models) or self.judge
 
+    @property
+    def voice(self) -> tuple[str, str]:
+        """Who answered which question: values that differ in it are different measurements."""
+        return self.answered, self.prompt_sha256 or ""
+
 
 class SystemRecord(Record):
     """Who is scored, as the submission says; None is what it does not say."""

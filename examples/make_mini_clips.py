@@ -15,28 +15,28 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from mmdia_eval import media
 from mmdia_eval.benchmark import load_benchmark, write_benchmark
-from mmdia_eval.errors import UserError
 from mmdia_eval.example_clips import (
     CLIPS,
     FRAME_RATE,
     Clip,
-    Scene,
     Shot,
-    openings,
+    make_scene,
     segments_of,
-    separate_voices,
     write_mp4,
 )
 from mmdia_eval.examples.make_mini import HERE, MINI, write_opus
 from mmdia_eval.types import Dialogue, Segment
 
 SCRIPTS = HERE / "mini_clips.toml"
+MEDIA = MINI / "media"
 SPLIT = "bench"
 LEAD = 0.2
 TAIL = 0.3
 """Seconds of silence before the first turn, and at least after the last."""
+
+PRESET = "veryslow"
+"""x264's speed."""
 
 
 def read_scripts(path: Path) -> list[dict[str, Any]]:
@@ -75,25 +75,17 @@ def excerpt(script: Mapping[str, Any], source: Dialogue) -> Dialogue:
         id=script["id"],
         turns=tuple(turns),
         style=source.style,
-        audio=MINI / "media" / f"{script['id']}.opus",
-        video=MINI / "media" / f"{script['id']}.mp4",
+        audio=MEDIA / f"{script['id']}.opus",
+        video=MEDIA / f"{script['id']}.mp4",
         duration=math.ceil((last + TAIL) * FRAME_RATE) / FRAME_RATE,
     )
 
 
 def render(clip: Clip, dialogue: Dialogue, source: Dialogue) -> None:
     """Write the video and the driving recording of a clip."""
-    if source.audio is None or dialogue.audio is None or dialogue.video is None:
-        raise UserError(f"dialogue {source.id!r} has no recording to make a clip of")
-    info, audio = media.decode(source.audio)
-    if audio is None:
-        raise UserError(f"{source.audio}: {info.problem}")
-    frames = round((dialogue.duration or 0) * FRAME_RATE)
-    voices = separate_voices(clip, dialogue, source, audio.samples, frames)
-    sound = sum(voices.values())
-    scene = Scene(clip, {name: openings(voice) for name, voice in voices.items()})
-    write_opus(dialogue.audio, sound)
-    write_mp4(dialogue.video, scene.film(scene.openings), sound, preset="veryslow")
+    scene = make_scene(clip, dialogue, source)
+    write_opus(MEDIA / f"{clip.id}.opus", scene.sound)
+    write_mp4(MEDIA / f"{clip.id}.mp4", scene.film(scene.openings), scene.sound, PRESET)
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ from mmdia_eval.example_faces import (
     draw_room,
     finished,
 )
+from mmdia_eval.example_systems import cut, read_reference
 from mmdia_eval.types import SAMPLE_RATE, Dialogue, FloatArray, Segment
 
 CLIPS = "clips.jsonl"
@@ -41,19 +42,14 @@ QUALITY = 22
 SOUND_BIT_RATE = 40_000
 
 WALLS: tuple[Colour, ...] = (
-    (150, 160, 170),
-    (180, 150, 130),
-    (120, 140, 130),
-    (160, 150, 170),
-    (170, 165, 140),
+    (146, 160, 176),
+    (184, 150, 126),
+    (124, 148, 136),
+    (182, 144, 142),
+    (148, 150, 182),
+    (176, 164, 128),
 )
-FRAMINGS: Mapping[str, tuple[Pose, ...]] = {
-    "close": (Pose(160, 112, 74, turn=0.1),),
-    "medium": (Pose(150, 104, 56, turn=0.2),),
-    "two": (Pose(92, 104, 47, turn=0.45), Pose(226, 108, 47, turn=-0.45)),
-    "near two": (Pose(86, 110, 57, turn=0.4), Pose(236, 114, 57, turn=-0.4)),
-}
-"""Where the people of a shot are, from left to right."""
+"""Cool and warm ones in turn: walls that face each other differ enough for a cut to be found."""
 
 SWAY = 0.035
 """How far a head moves either way, in halves of the face's height; in radians how far it tilts."""
@@ -66,6 +62,27 @@ COMPRESSION = 0.7
 
 Frames: TypeAlias = NDArray[np.uint8]
 """(frames, height, width, 3), red-green-blue."""
+
+
+@dataclass(frozen=True)
+class Framing:
+    """Where the people of a shot are, from left to right, and the room behind them.
+
+    `opposite`: the camera looks the other way, at another wall.
+    """
+
+    places: tuple[Pose, ...]
+    zoom: float
+    opposite: bool = False
+
+
+FRAMINGS: Mapping[str, Framing] = {
+    "close": Framing((Pose(160, 112, 74, turn=0.1),), 1.7),
+    "reverse": Framing((Pose(164, 114, 72, turn=-0.1),), 1.7, opposite=True),
+    "medium": Framing((Pose(150, 104, 56, turn=0.2),), 1.25),
+    "two": Framing((Pose(92, 104, 47, turn=0.45), Pose(226, 108, 47, turn=-0.45)), 1.0),
+    "near two": Framing((Pose(86, 110, 57, turn=0.4), Pose(236, 114, 57, turn=-0.4)), 1.3, opposite=True),
+}
 
 
 @dataclass(frozen=True)
@@ -91,10 +108,9 @@ class Clip:
     cast: Mapping[str, str]
     shots: tuple[Shot, ...]
 
-    @property
-    def wall(self) -> Colour:
-        """The colour of the room."""
-        return WALLS[zlib.crc32(self.id.encode()) % len(WALLS)]
+    def wall(self, framing: Framing) -> Colour:
+        """The colour of the wall behind its people."""
+        return WALLS[(zlib.crc32(self.id.encode()) + framing.opposite) % len(WALLS)]
 
 
 def read_clips(benchmark_dir: Path) -> list[Clip]:
@@ -126,25 +142,26 @@ def segments_of(dialogue: Dialogue) -> list[Segment]:
     return segments
 
 
-def separate_voices(
-    clip: Clip, dialogue: Dialogue, source: Dialogue, samples: FloatArray, frames: int
-) -> dict[str, FloatArray]:
-    """What each speaker says in the clip and nothing else: (640 * frames,) samples by speaker.
+def make_scene(clip: Clip, dialogue: Dialogue, source: Dialogue) -> Scene:
+    """The scene of `dialogue`, an excerpt of `source`, whose recording is read.
 
-    `samples` are those of the recording of `source`.
+    Raises:
+        UserError: turns without times, or no readable recording.
     """
+    samples = read_reference(source)
     origin = segments_of(source)
+    frames = round((dialogue.duration or 0) * FRAME_RATE)
     voices = {name: np.zeros(frames * SAMPLES, np.float32) for name in dialogue.speakers}
     for number, turn, segment in zip(
         clip.turns, dialogue.turns, segments_of(dialogue), strict=True
     ):
-        first, last = (round(t * SAMPLE_RATE) for t in (origin[number].start, origin[number].end))
+        spoken = cut(samples, origin[number])
         at = round(segment.start * SAMPLE_RATE)
-        voices[turn.speaker][at : at + last - first] += samples[first:last]
-    return voices
+        voices[turn.speaker][at : at + len(spoken)] += spoken
+    return Scene(clip, voices)
 
 
-def openings(voice: FloatArray) -> FloatArray:
+def opening(voice: FloatArray) -> FloatArray:
     """How far a mouth is open in each frame, in [0, 1], from its owner's voice alone.
 
     The level of the 40 ms under each frame against the loud ones of the clip, smoothed over three.
@@ -160,28 +177,44 @@ def openings(voice: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A clip with its people's mouths: `openings` (frames,) by name of those who speak in it."""
+    """A clip with what each of its speakers says and nothing else, (640 * frames,) by name."""
 
     clip: Clip
-    openings: Mapping[str, FloatArray]
+    voices: Mapping[str, FloatArray]
 
     @property
     def frames(self) -> int:
-        return len(next(iter(self.openings.values())))
+        return len(self.sound) // SAMPLES
+
+    @cached_property
+    def sound(self) -> FloatArray:
+        """All voices together."""
+        together: FloatArray = np.sum(list(self.voices.values()), axis=0)
+        return together
+
+    @cached_property
+    def openings(self) -> dict[str, FloatArray]:
+        """How far each speaker's mouth is open, (frames,) in [0, 1]."""
+        return {name: opening(voice) for name, voice in self.voices.items()}
 
     @cached_property
     def poses(self) -> list[dict[str, Pose]]:
         """Who is seen in each frame, and how."""
         motions = {name: list(self._motion(name)) for name in self.clip.cast}
-        ends = [shot.first for shot in self.clip.shots[1:]] + [self.frames]
         return [
             {
                 name: _moved(place, motions[name][frame])
-                for name, place in zip(shot.people, FRAMINGS[shot.framing], strict=True)
+                for name, place in zip(shot.people, FRAMINGS[shot.framing].places, strict=True)
             }
-            for shot, end in zip(self.clip.shots, ends, strict=True)
+            for shot, end in self._shots
             for frame in range(shot.first, end)
         ]
+
+    @property
+    def _shots(self) -> Iterator[tuple[Shot, int]]:
+        """Each shot with the first frame after it."""
+        ends = [shot.first for shot in self.clip.shots[1:]] + [self.frames]
+        return zip(self.clip.shots, ends, strict=True)
 
     def _motion(self, name: str) -> Iterator[Pose]:
         """How a head differs from its place in each frame; `x` and `y` in units of `size`."""
@@ -199,14 +232,19 @@ class Scene:
 
     def film_still(self, *, away: bool = False) -> Frames:
         """The frames without mouths; with `away` everybody is seen from behind."""
-        room = draw_room(WIDTH, HEIGHT, self.clip.wall)
+        rooms = {shot.framing: self._room(FRAMINGS[shot.framing]) for shot in self.clip.shots}
         frames = np.empty((self.frames, HEIGHT, WIDTH, 3), np.uint8)
-        for frame, poses in zip(frames, self.poses, strict=True):
-            picture = room.copy()
-            for name, pose in poses.items():
-                draw_person(picture, LOOKS[self.clip.cast[name]], replace(pose, away=away))
-            frame[:] = finished(picture)
+        for shot, end in self._shots:
+            for number in range(shot.first, end):
+                picture = rooms[shot.framing].copy()
+                for name, pose in self.poses[number].items():
+                    draw_person(picture, LOOKS[self.clip.cast[name]], replace(pose, away=away))
+                frames[number] = finished(picture)
         return frames
+
+    def _room(self, framing: Framing) -> FloatArray:
+        wall = self.clip.wall(framing)
+        return draw_room(WIDTH, HEIGHT, wall, framing.zoom, mirrored=framing.opposite)
 
     @cached_property
     def still(self) -> Frames:
@@ -218,8 +256,8 @@ class Scene:
         frames = self.still.copy()
         for number, poses in enumerate(self.poses):
             for name, pose in poses.items():
-                opening = float(mouths[name][number]) if name in mouths else 0.0
-                draw_mouth(frames[number], LOOKS[self.clip.cast[name]], pose, opening)
+                opened = float(mouths[name][number]) if name in mouths else 0.0
+                draw_mouth(frames[number], LOOKS[self.clip.cast[name]], pose, opened)
         return frames
 
 
@@ -251,7 +289,7 @@ def write_mp4(path: Path, frames: Frames, samples: FloatArray, preset: str) -> N
         sound.bit_rate = SOUND_BIT_RATE
         sound.layout = "mono"
         whole = av.AudioFrame.from_ndarray(samples[np.newaxis], format="fltp", layout="mono")
-        whole.sample_rate = SAMPLE_RATE
+        whole.sample_rate, whole.pts = SAMPLE_RATE, 0
         for frame in (*frames, None):
             given = None if frame is None else _coded(frame)
             for packet in picture.encode(given):

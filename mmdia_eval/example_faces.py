@@ -65,7 +65,7 @@ LOOKS = {
         (206, 158, 124), (30, 24, 26), (150, 60, 66), (160, 74, 76), width=0.72, long_hair=True
     ),
     "fair": Look(
-        (240, 204, 182), (196, 158, 92), (84, 92, 148), (200, 104, 104), width=0.73, long_hair=True
+        (240, 204, 182), (168, 124, 60), (84, 92, 148), (200, 104, 104), width=0.73, long_hair=True
     ),
     "brown": Look((224, 178, 148), (84, 56, 36), (52, 74, 110), (172, 98, 90), width=0.76),
     "grey": Look((222, 180, 156), (150, 148, 146), (70, 70, 76), (166, 104, 98), width=0.75),
@@ -315,10 +315,19 @@ def _strands(head: Patch) -> FloatArray:
     return bright
 
 
-def draw_room(width: int, height: int, wall: Colour) -> FloatArray:
-    """A room out of focus, (3, height, width) float32: a shelf with books, a window, a curtain."""
+def draw_room(
+    width: int, height: int, wall: Colour, zoom: float = 1.0, *, mirrored: bool = False
+) -> FloatArray:
+    """A room out of focus, (3, height, width) float32: a shelf with books, a window, a curtain.
+
+    `zoom` enlarges its middle; `mirrored` exchanges left and right.
+    """
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) / np.float32(height)
-    room = (1.05 - 0.3 * y - 0.12 * x) * np.asarray(wall, np.float32)[:, None, None]
+    middle = width / height / 2
+    x = middle + (x - middle) / (-zoom if mirrored else zoom)
+    y = 0.4 + (y - 0.4) / zoom
+    light = 1.05 - 0.3 * y - 0.12 * x
+    room: FloatArray = light * np.asarray(wall, np.float32)[:, None, None]
     for left, top, right, bottom, colour in FURNITURE:
         across = np.clip(np.minimum(x - left, right - x) / 0.04, 0, 1)
         down = np.clip(np.minimum(y - top, bottom - y) / 0.04, 0, 1)

@@ -36,15 +36,19 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclass(frozen=True)
 class Column:
-    """One version of one metric. `signatures` says how, and for which systems where they differ."""
+    """One version of one metric. `signatures` says how, and for which systems where they differ.
 
-    metric: MetricResult
+    `metric` is None where no system of the table was measured.
+    """
+
+    name: str
+    metric: MetricResult | None
     signatures: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A value as shown, with its number to sort by, None where there is none."""
+    """A value as shown, with its number to sort by, None where there is none, and `why`."""
 
     value: str
     number: float | None = None
@@ -52,6 +56,7 @@ class Cell:
     companion: str | None = None
     gap: str | None = None
     best: bool = False
+    why: str | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +145,7 @@ def _boards(found: dict[Path, Results]) -> list[Board]:
             )
         group[owner] = (path, results)
     return [
-        _board(sorted((results for _, results in group.values()), key=_place))
+        _board(_ordered([results for _, results in group.values()]))
         for _, group in sorted(groups.items(), key=lambda item: item[0])
     ]
 
@@ -159,14 +164,21 @@ def _group(results: Results) -> tuple[object, ...]:
     )
 
 
-def _place(results: Results) -> tuple[object, ...]:
+def _ordered(group: Sequence[Results]) -> list[Results]:
     """Comparable systems start in the order of their first metric, others by name."""
-    name = (results.system.name, results.system.organization or "")
-    if not results.protocol.comparable or not results.metrics:
-        return name
-    first = results.metrics[0]
-    value = math.inf if first.value is None else first.value * (-1 if first.higher_is_better else 1)
-    return (results.status == "provisional", value, *name)
+    by_name = sorted(group, key=lambda r: (r.system.name, r.system.organization or ""))
+    if not group[0].protocol.comparable:
+        return by_name
+    # One metric for all, although a system may be without it.
+    lead = max(by_name, key=lambda results: len(results.metrics)).metrics[:1]
+    return sorted(by_name, key=lambda results: _place(results, lead[0].name if lead else ""))
+
+
+def _place(results: Results, lead: str) -> tuple[bool, float]:
+    first = next((metric for metric in results.metrics if metric.name == lead), None)
+    if first is None or first.value is None:
+        return results.status == "provisional", math.inf
+    return results.status == "provisional", first.value * (-1 if first.higher_is_better else 1)
 
 
 def _board(group: Sequence[Results]) -> Board:
@@ -176,13 +188,18 @@ def _board(group: Sequence[Results]) -> Board:
         for metric in results.metrics:
             key = (metric.name, metric.metric, metric.version)
             by_column.setdefault(key, {})[index] = metric
+    measured = {(name, metric) for name, metric, _ in by_column}
+    for results in group:
+        for left in results.not_run:
+            if (left.name, left.metric) not in measured:
+                by_column.setdefault((left.name, left.metric, ""), {})
     best = [_best(group, column) for column in by_column.values()]
     rows = tuple(
         TableRow(
             results,
             tuple(
-                _cell(column.get(index), best_value)
-                for column, best_value in zip(by_column.values(), best, strict=True)
+                _cell(results, key, column.get(index), best_value)
+                for (key, column), best_value in zip(by_column.items(), best, strict=True)
             ),
         )
         for index, results in enumerate(group)
@@ -192,36 +209,42 @@ def _board(group: Sequence[Results]) -> Board:
         title=f"Task {first.task}, {first.split} split{style}",
         protocol=first.protocol,
         benchmark=first.benchmark,
-        columns=tuple(_column(group, column) for column in by_column.values()),
+        columns=tuple(_column(group, key[0], column) for key, column in by_column.items()),
         rows=rows,
     )
 
 
-def _column(group: Sequence[Results], column: dict[int, MetricResult]) -> Column:
+def _column(group: Sequence[Results], name: str, column: dict[int, MetricResult]) -> Column:
     systems: dict[str, list[str]] = {}
     for index, metric in column.items():
         systems.setdefault(metric.signature, []).append(group[index].system.name)
     alone = len(systems) == 1
     signatures = tuple((text, () if alone else tuple(names)) for text, names in systems.items())
-    return Column(next(iter(column.values())), signatures)
+    return Column(name, next(iter(column.values()), None), signatures)
 
 
 def _best(group: Sequence[Results], column: dict[int, MetricResult]) -> str | None:
     """The best value as shown, so that ties in what is shown are ties; provisional ones are out."""
-    metric = next(iter(column.values()))
     values = [
         other.value
         for index, other in column.items()
         if other.value is not None and group[index].status == "complete"
     ]
-    if len(values) < 2 or metric.higher_is_better is None:
+    if len(values) < 2:
+        return None
+    metric = next(iter(column.values()))
+    if metric.higher_is_better is None:
         return None
     return display.number(metric, max(values) if metric.higher_is_better else min(values))
 
 
-def _cell(metric: MetricResult | None, best: str | None) -> Cell:
+def _cell(
+    results: Results, column: tuple[str, str, str], metric: MetricResult | None, best: str | None
+) -> Cell:
     if metric is None:
-        return Cell(display.NO_VALUE)
+        left = (one for one in results.not_run if (one.name, one.metric) == column[:2])
+        why = next((one.reason for one in left), None)
+        return Cell(display.NOT_RUN, why=why) if why else Cell(display.NO_VALUE)
     value = display.number(metric, metric.value)
     companion = display.companion(metric)
     coverage = metric.coverage
@@ -238,7 +261,7 @@ def _cell(metric: MetricResult | None, best: str | None) -> Cell:
 
 def _data(boards: Sequence[Board]) -> dict[str, object]:
     """The page's data, in the words of the results files."""
-    fields = {"system", "status", "verification", "metrics", "rows_sha256", "warnings"}
+    fields = {"system", "status", "verification", "metrics", "not_run", "rows_sha256", "warnings"}
     return {
         "schema_version": "1.0",
         "tables": [

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import cycle, permutations, starmap
 from statistics import fmean
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from rapidfuzz.distance import Indel, Levenshtein
@@ -19,9 +19,11 @@ from mmdia_eval.api import Counts
 from mmdia_eval.attribution import Run, speaker_runs, texts_by_speaker
 from mmdia_eval.errors import UserError
 from mmdia_eval.metrics.wer import (
+    ERROR_FIELDS,
     ErrorCounts,
     WordErrorMetric,
     WordErrorSettings,
+    error_counts,
     heard_text,
     id_errors,
     rate_components,
@@ -42,6 +44,7 @@ NOWHERE = -1
 """Index of a run that is assigned to no stream."""
 
 Words = Sequence[int]
+T = TypeVar("T")
 
 
 def cpwer(reference: Mapping[str, str], hypothesis: Mapping[str, str]) -> ErrorCounts:
@@ -113,28 +116,39 @@ def _join(parts: Iterable[Words]) -> list[int]:
     return [word for part in parts for word in part]
 
 
-def _padded(speakers: Sequence[Words], size: int) -> list[Words]:
+def _padded(speakers: Sequence[Sequence[T]], size: int) -> list[Sequence[T]]:
     return [*speakers, *[()] * (size - len(speakers))]
 
 
-def _matching(reference: Sequence[Words], hypothesis: Sequence[Words]) -> list[int]:
+def _matching(
+    reference: Sequence[Sequence[T]],
+    hypothesis: Sequence[Sequence[T]],
+    distance: Callable[[Sequence[T], Sequence[T]], int],
+) -> list[int]:
     """The hypothesis index for each reference index, both counted on over the silent speakers."""
     from scipy.optimize import linear_sum_assignment  # noqa: PLC0415
 
     size = max(len(reference), len(hypothesis))
     heard = _padded(hypothesis, size)
-    costs = [
-        [Levenshtein.distance(spoken, words) for words in heard]
-        for spoken in _padded(reference, size)
-    ]
+    costs = [[distance(spoken, words) for words in heard] for spoken in _padded(reference, size)]
     partners: list[int] = linear_sum_assignment(np.reshape(costs, (size, size)))[1].tolist()
     return partners
 
 
+def matched(
+    reference: Sequence[Sequence[T]],
+    hypothesis: Sequence[Sequence[T]],
+    distance: Callable[[Sequence[T], Sequence[T]], int],
+) -> list[tuple[Sequence[T], Sequence[T]]]:
+    """The one-to-one pairs of speakers of least total distance; () for the partner of nobody."""
+    partners = _matching(reference, hypothesis, distance)
+    heard = _padded(hypothesis, len(partners))
+    spoken = _padded(reference, len(partners))
+    return list(zip(spoken, (heard[partner] for partner in partners), strict=True))
+
+
 def _cpwer(reference: Sequence[Words], hypothesis: Sequence[Words]) -> ErrorCounts:
-    partners = _matching(reference, hypothesis)
-    spoken, heard = _padded(reference, len(partners)), _padded(hypothesis, len(partners))
-    pairs = zip(spoken, (heard[partner] for partner in partners), strict=True)
+    pairs = matched(reference, hypothesis, Levenshtein.distance)
     return sum(starmap(id_errors, pairs), ErrorCounts())
 
 
@@ -149,7 +163,7 @@ def _matched_streams(
     ]
     stream_of = {
         names[partner]: stream
-        for stream, partner in enumerate(_matching(streams, heard))
+        for stream, partner in enumerate(_matching(streams, heard, Levenshtein.distance))
         if stream < len(streams) and partner < len(names)
     }
     for name, words in zip(names, heard, strict=True):
@@ -207,25 +221,23 @@ def _descend(
 
 
 class CpWerSettings(WordErrorSettings):
-    """`definition`: "meeteval" is `cpwer`, "joined" is `joined_cpwer`."""
+    """`definition`: "meeteval" matches speakers one to one and adds their errors (`cpwer`);
+    "joined" makes one text of all speakers and forgives a word given to the neighbour
+    (`joined_cpwer`).
+    """
 
     definition: Literal["meeteval", "joined"] = "meeteval"
 
 
-@metric("cpwer")
-class CpWer(WordErrorMetric):
-    """Errors between each speaker's script and the words attributed to the voice matched with it.
+class SpeakerErrorMetric(WordErrorMetric):
+    """What the cpWER metrics share, wherever the speakers' labels come from.
 
-    Words are attributed as in `mmdia_eval.attribution`. A dialogue whose script has no words keeps
-    its insertions in the corpus sum. A missing output costs every word of the script.
+    A dialogue whose script has no words keeps its insertions in the corpus sum. A missing output
+    costs every word of the script.
     """
 
-    version = "1"
     fields = (
-        "substitutions",
-        "deletions",
-        "insertions",
-        "words",
+        *ERROR_FIELDS,
         "wer_errors",
         "greedy_di_cpwer_errors",
         "single_label_errors",
@@ -233,37 +245,32 @@ class CpWer(WordErrorMetric):
         "detected_speakers",
         "reference_speakers",
     )
-    needs = (Transcript, Diarization)
     Settings = CpWerSettings
 
     def __init__(self, settings: CpWerSettings) -> None:
         super().__init__(settings)
         self._define = cpwer if settings.definition == "meeteval" else joined_cpwer
 
-    def measure(self, dialogue: Dialogue, artifacts: Artifacts) -> Counts:
-        transcript, diarization = artifacts[Transcript], artifacts[Diarization]
-        return self._counts(
-            dialogue,
-            speaker_runs(transcript, diarization, self.normalizer),
-            heard_text(transcript, self.normalizer),
-            len(diarization.speakers),
-        )
+    def script(self, dialogue: Dialogue) -> list[Run]:
+        """The turns to be found, each normalised by itself."""
+        return [Run(turn.speaker, self.normalizer(turn.text)) for turn in dialogue.turns]
 
     def worst(self, dialogue: Dialogue) -> Counts:
-        return self._counts(dialogue, [], "", 0)
+        return self.counts(dialogue, [], "", 0)
 
-    def _counts(self, dialogue: Dialogue, runs: Sequence[Run], heard: str, detected: int) -> Counts:
-        script = [Run(turn.speaker, self.normalizer(turn.text)) for turn in dialogue.turns]
+    def counts(self, dialogue: Dialogue, runs: Sequence[Run], heard: str, detected: int) -> Counts:
+        """`fields` for the words of `runs`; `heard` is all of them without speakers."""
+        script = self.script(dialogue)
         reference = texts_by_speaker(script)
         one_label = {"": " ".join(run.text for run in script)}
         return {
-            **vars(self._define(reference, texts_by_speaker(runs))),
+            **error_counts(self._define(reference, texts_by_speaker(runs))),
             "wer_errors": word_errors(one_label[""], heard).errors,
             "greedy_di_cpwer_errors": greedy_di_cpwer(reference, runs).errors,
             "single_label_errors": self._define(reference, one_label).errors,
             "random_label_errors": fmean(
                 self._define(reference, texts_by_speaker(draw)).errors
-                for draw in _random_labels(dialogue, script)
+                for draw in _random_labels(dialogue.id, script)
             ),
             "detected_speakers": detected,
             "reference_speakers": len(reference),
@@ -273,7 +280,7 @@ class CpWer(WordErrorMetric):
         """Those of `wer`, and what the errors consist of; rates are corpus rates.
 
         `wer` and `greedy_di_cpwer` are what the same words cost without speakers, and
-        `attribution_gap` is the value less `greedy_di_cpwer`: the price of wrong speakers alone.
+        `attribution_gap` is `corpus` less `greedy_di_cpwer`: the price of wrong speakers alone.
         `floor_single_label` and `floor_random_labels` are what a perfect transcript would get with
         one speaker's label on everything, or a random speaker's on each turn; they depend on the
         benchmark only. `detected_speakers` and `reference_speakers` are means over dialogues;
@@ -289,7 +296,7 @@ class CpWer(WordErrorMetric):
         return figures | {
             "wer": totals["wer_errors"] / words,
             "greedy_di_cpwer": di_cpwer,
-            "attribution_gap": self.reduce(totals) - di_cpwer,
+            "attribution_gap": figures["corpus"] - di_cpwer,
             "floor_single_label": totals["single_label_errors"] / words,
             "floor_random_labels": totals["random_label_errors"] / words,
             "detected_speakers": totals["detected_speakers"] / len(rows),
@@ -299,11 +306,32 @@ class CpWer(WordErrorMetric):
         }
 
 
-def _random_labels(dialogue: Dialogue, script: Sequence[Run]) -> Iterator[list[Run]]:
+@metric("cpwer")
+class CpWer(SpeakerErrorMetric):
+    """Errors between each speaker's script and the words attributed to the voice matched with it.
+
+    Words are attributed as in `mmdia_eval.attribution`.
+    """
+
+    version = "1"
+    needs = (Transcript, Diarization)
+
+    def measure(self, dialogue: Dialogue, artifacts: Artifacts) -> Counts:
+        transcript, diarization = artifacts[Transcript], artifacts[Diarization]
+        return self.counts(
+            dialogue,
+            speaker_runs(transcript, diarization, self.normalizer),
+            heard_text(transcript, self.normalizer),
+            len(diarization.speakers),
+        )
+
+
+def _random_labels(dialogue_id: str, script: Sequence[Run]) -> Iterator[list[Run]]:
     """The script with a speaker drawn evenly for each turn: `RANDOM_LABEL_DRAWS` times.
 
     Seeded by the dialogue's id, so that a figure depends on no other dialogue.
     """
-    draw = random.Random(f"{RANDOM_LABEL_SEED} {dialogue.id}")  # noqa: S311
+    draw = random.Random(f"{RANDOM_LABEL_SEED} {dialogue_id}")  # noqa: S311
+    speakers = list(dict.fromkeys(run.speaker for run in script))
     for _ in range(RANDOM_LABEL_DRAWS):
-        yield [Run(draw.choice(dialogue.speakers), run.text) for run in script]
+        yield [Run(draw.choice(speakers), run.text) for run in script]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
-from typing import Any
+from typing import Any, Literal
 
 import jiwer
 from rapidfuzz.distance import Levenshtein
@@ -17,6 +17,16 @@ from mmdia_eval.types import Artifacts, Dialogue, Transcript
 
 SPLIT = jiwer.Compose([jiwer.ReduceToListOfListOfWords()])
 """Words as whitespace separates them; every other normalisation is done before."""
+
+ERROR_FIELDS: tuple[str, ...] = (
+    "substitutions",
+    "deletions",
+    "insertions",
+    "words",
+    "rate",
+    "dialogues",
+)
+"""What every word error metric counts; `rate` is a dialogue's own, summed over `dialogues`."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +118,12 @@ def heard_text(transcript: Transcript, normalize: Normalizer) -> str:
 def rate_components(rows: Sequence[Counts]) -> dict[str, float]:
     """What a corpus word error rate hides, from the counts of the dialogues.
 
-    Shares are of the reference's words, as is the rate, and add up to it. `mean`, `median`,
+    Shares are of the reference's words, as is `corpus`, and add up to it. `mean`, `median`,
     `capped_mean` (each rate cut at 1) and `above_one` (share of dialogues with more errors than
     words) run over the dialogues that have reference words; `empty_references` counts the others.
     A figure with nothing to count is left out.
     """
-    rates = [_errors(row) / row["words"] for row in rows if row["words"]]
+    rates = [row["rate"] for row in rows if row["dialogues"]]
     figures: dict[str, float] = {"empty_references": len(rows) - len(rates)}
     if not rates:
         return figures
@@ -121,6 +131,7 @@ def rate_components(rows: Sequence[Counts]) -> dict[str, float]:
     for kind in ("substitution", "deletion", "insertion"):
         figures[f"{kind}_share"] = sum(row[f"{kind}s"] for row in rows) / words
     return figures | {
+        "corpus": sum(_errors(row) for row in rows) / words,
         "mean": fmean(rates),
         "median": median(rates),
         "capped_mean": fmean(min(rate, 1.0) for rate in rates),
@@ -128,19 +139,30 @@ def rate_components(rows: Sequence[Counts]) -> dict[str, float]:
     }
 
 
+def error_counts(found: ErrorCounts) -> dict[str, float]:
+    """`ERROR_FIELDS` of one dialogue: its errors, and its own rate where it has reference words."""
+    return {**vars(found), "rate": found.rate or 0.0, "dialogues": float(found.words > 0)}
+
+
 def _errors(counts: Mapping[str, Any]) -> Any:
     return counts["substitutions"] + counts["deletions"] + counts["insertions"]
 
 
 class WordErrorSettings(Settings):
-    """`normalizer`: a name from `mmdia_eval.text.NORMALIZERS`, applied to both sides."""
+    """`normalizer`: a name from `mmdia_eval.text.NORMALIZERS`, applied to both sides.
+
+    `aggregation`: "corpus", summed errors over summed words; "dialogues", the mean of the
+    dialogues' own rates, as Seed-TTS and MM-DIA's release average.
+    """
 
     normalizer: str = "whisper-en"
+    aggregation: Literal["corpus", "dialogues"] = "corpus"
 
 
 class WordErrorMetric(Metric):
-    """What metrics on word errors share: a corpus rate of summed errors over summed words."""
+    """What metrics on word errors share: their fields, and the two ways to average."""
 
+    fields: tuple[str, ...] = ERROR_FIELDS
     unit = "ratio"
     higher_is_better = False
     aggregation = "corpus"
@@ -148,9 +170,30 @@ class WordErrorMetric(Metric):
     def __init__(self, settings: WordErrorSettings) -> None:
         super().__init__(settings)
         self.normalizer = normalizer(settings.normalizer)
+        self.aggregation = settings.aggregation
+
+    def not_applicable(self, dialogue: Dialogue) -> str | None:
+        if (
+            self.aggregation == "dialogues"
+            and not reference_text(dialogue, self.normalizer).split()
+        ):
+            return "the script has no words, so the dialogue has no rate of its own"
+        return None
 
     def reduce(self, total: Mapping[str, Any]) -> Any:
+        if self.aggregation == "dialogues":
+            return total["rate"] / total["dialogues"]
         return _errors(total) / total["words"]
+
+
+class WerSettings(WordErrorSettings):
+    """`words`: how the reference's words are counted for the corpus rate.
+
+    "whitespace" counts words. "blanks" counts the pieces between single blanks, as ZipVoice's and
+    MM-DIA's scripts do: a doubled blank adds one, and an empty reference has one.
+    """
+
+    words: Literal["whitespace", "blanks"] = "whitespace"
 
 
 @metric("wer")
@@ -162,16 +205,21 @@ class Wer(WordErrorMetric):
     """
 
     version = "1"
-    fields = ("substitutions", "deletions", "insertions", "words")
     needs = (Transcript,)
-    Settings = WordErrorSettings
+    Settings = WerSettings
 
     def measure(self, dialogue: Dialogue, artifacts: Artifacts) -> Counts:
-        heard = heard_text(artifacts[Transcript], self.normalizer)
-        return vars(word_errors(reference_text(dialogue, self.normalizer), heard))
+        return self._counts(dialogue, heard_text(artifacts[Transcript], self.normalizer))
 
     def worst(self, dialogue: Dialogue) -> Counts:
-        return vars(word_errors(reference_text(dialogue, self.normalizer), ""))
+        return self._counts(dialogue, "")
+
+    def _counts(self, dialogue: Dialogue, heard: str) -> Counts:
+        reference = reference_text(dialogue, self.normalizer)
+        counts = error_counts(word_errors(reference, heard))
+        if self.settings.words == "blanks":
+            counts["words"] = len(reference.split(" "))
+        return counts
 
     def components(self, rows: Sequence[Counts]) -> Mapping[str, float]:
         return rate_components(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +13,19 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from mmdia_eval import models
-from mmdia_eval.types import Artifact, Artifacts, Audio, Dialogue, Weights
+from mmdia_eval.errors import MissingOutputError, StageStoppedError
+from mmdia_eval.types import Artifact, Artifacts, Audio, Dialogue, FloatArray, Frames, Weights
 
 Counts = Mapping[str, float]
 """Sufficient statistics of one dialogue, by field name. The harness only ever adds them."""
 
 
 class Settings(BaseModel):
-    """Settings of a plugin, as a protocol file gives them; unknown keys are refused."""
+    """Settings of a plugin, as a protocol file gives them; unknown keys are refused.
+
+    One that changes no artifact, such as a budget, is a `Field(exclude=True)`: what is dumped is
+    part of the cache's key.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -37,23 +43,41 @@ class Inputs:
     """What an extractor sees of one file: its sound, its dialogue, the artifacts it needs.
 
     `path` is the file itself, for engines that take more of it than its sound; none opens it but
-    through `mmdia_eval.media`.
+    through `mmdia_eval.media`. `earlier` is what an `UnfinishedError` of an earlier run left.
+    For Task 3 the sound is the benchmark's driving recording where there is one, else the file's
+    own; `frames` and `reference_frames` are there for extractors that declare to read them.
     """
 
     audio: Audio
     dialogue: Dialogue
     artifacts: Artifacts
     path: Path = Path()
+    frames: Frames | None = None
+    reference_frames: Frames | None = None
+    earlier: Artifact | None = None
 
 
 A = TypeVar("A", bound=Artifact)
+Reads = Literal[
+    "id",
+    "script",
+    "speakers",
+    "speaker_count",
+    "turn_times",
+    "style",
+    "keyframes",
+    "reference",
+    "reference_video",
+]
 
 
 class Extractor(ABC, Generic[A]):
     """Owns one model or engine and makes one kind of artifact.
 
-    `reads` names what of the dialogue changes the artifact ("script": the turns' texts,
-    "speaker_count", "turn_times"), so that the cache knows; the audio always counts.
+    `reads` names what of the dialogue changes the artifact, so that the cache knows; the file
+    always counts. "script": the turns' texts; "speakers": their speakers' names; "style": the
+    description and the labels; "keyframes", "reference",
+    "reference_video": the pictures and the recordings.
     Importing the module and constructing the class must be cheap: engines are imported in `load`.
     `cost` is CPU seconds per second of audio, the estimate until this machine has its own figure.
 
@@ -66,11 +90,13 @@ class Extractor(ABC, Generic[A]):
     version: ClassVar[str]
     makes: ClassVar[type[Artifact]]
     needs: ClassVar[tuple[type[Artifact], ...]] = ()
-    reads: ClassVar[tuple[Literal["script", "speaker_count", "turn_times"], ...]] = ()
+    reads: tuple[Reads, ...] = ()
     device: ClassVar[Literal["cpu", "gpu", "network"]] = "cpu"
     requires: ClassVar[tuple[Requirement, ...]] = ()
     cost: ClassVar[float | None] = None
     batch_seconds: ClassVar[float] = 0.0
+    reads_frames: ClassVar[bool] = False
+    reads_reference_frames: ClassVar[bool] = False
     torch_device: str = "cpu"
     Settings: ClassVar[type[Settings]] = Settings
 
@@ -86,6 +112,13 @@ class Extractor(ABC, Generic[A]):
     def weights(self) -> tuple[Weights, ...]:
         """The model files used, with their sha256. Called before `load`."""
         return tuple(weights for id_ in self.models() for weights in models.weights(id_))
+
+    def problems(self) -> list[str]:
+        """Why this cannot run here (a model, a command, a key is missing), each with what to do.
+
+        Asked at planning, so it loads nothing; packages are named by `requires`.
+        """
+        return [problem for id_ in self.models() for problem in models.problems(id_)]
 
     def identity(self) -> Mapping[str, Any]:
         """JSON-able facts, beside name, version, settings and weights, that change the artifact."""
@@ -105,14 +138,23 @@ class RemoteExtractor(Extractor[A]):
 
     The harness runs it in the main process beside the local stages: `open` once, then `ask` for
     each file, at most `concurrency` at a time, then `close`. `ask` handles the service's own faults
-    (retries, rate limits); what it raises fails that file alone.
+    (retries, rate limits); what it raises fails that file alone. Where `group` is more than 1, one
+    question is about so many files: `ask_group` gets them in the split's order.
+
+    Where `Settings` has a field `judge`, it gets what the user chose with `--judge`, and fields
+    `base_url` and `max_cost` (US dollars) what came with it; without a choice the stage is not run.
     """
 
     device = "network"
     concurrency: ClassVar[int] = 32
+    group: int = 1
 
     def load(self) -> None:
         """Nothing: `open` connects."""
+
+    def estimate(self, files: Sequence[tuple[Dialogue, float]]) -> str:
+        """What asking of these files will take, for `--dry-run`; with each its seconds of sound."""
+        return f"{math.ceil(len(files) / self.group)} calls"
 
     def extract(self, batch: Sequence[Inputs]) -> Sequence[A]:
         """For use outside the harness."""
@@ -121,9 +163,16 @@ class RemoteExtractor(Extractor[A]):
     async def _ask_all(self, batch: Sequence[Inputs]) -> list[A]:
         await self.open()
         try:
-            return list(await asyncio.gather(*map(self.ask, batch)))
+            groups = (batch[i : i + self.group] for i in range(0, len(batch), self.group))
+            asked = await asyncio.gather(*map(self.ask_group, groups))
         finally:
             await self.close()
+        found = []
+        for answer in (answer for answers in asked for answer in answers):
+            if isinstance(answer, Exception):
+                raise answer
+            found.append(answer)
+        return found
 
     async def open(self) -> None:
         """Connect, in the event loop that will call `ask`."""
@@ -138,7 +187,24 @@ class RemoteExtractor(Extractor[A]):
         Raises:
             StageStoppedError: no further file can succeed (quota spent, key refused): the harness
                 asks nothing more, keeps what it has and says how to go on.
+            UnfinishedError: the file failed, but part of the work is to be kept.
         """
+
+    async def ask_group(self, batch: Sequence[Inputs]) -> Sequence[A | Exception]:
+        """For each of up to `group` files its artifact, or what failed it, in order.
+
+        Raises:
+            StageStoppedError: as for `ask`.
+        """
+        return [await self._ask_one(inputs) for inputs in batch]
+
+    async def _ask_one(self, inputs: Inputs) -> A | Exception:
+        try:
+            return await self.ask(inputs)
+        except StageStoppedError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it fails this file alone
+            return error
 
 
 class Metric(ABC):
@@ -146,6 +212,7 @@ class Metric(ABC):
 
     `higher_is_better` is None for a diagnostic that is best near the reference's own value.
     `companion` is the component without which the value misleads: it is shown wherever that is.
+    `aggregation` says over what the value is averaged; a setting may change it.
     """
 
     name: ClassVar[str]
@@ -153,7 +220,7 @@ class Metric(ABC):
     fields: tuple[str, ...]
     unit: ClassVar[str]
     higher_is_better: ClassVar[bool | None]
-    aggregation: ClassVar[str]
+    aggregation: str
     needs: ClassVar[tuple[type[Artifact], ...]] = ()
     reference_needs: ClassVar[tuple[type[Artifact], ...]] = ()
     companion: ClassVar[str | None] = None
@@ -189,3 +256,34 @@ class Metric(ABC):
     def components(self, rows: Sequence[Counts]) -> Mapping[str, float]:
         """Further figures beside the value, from every row that counts (scored and missing)."""
         return {}
+
+
+class SetMetric(Metric):
+    """A metric of all outputs together, such as a distance between two sets of features.
+
+    A dialogue's count is that of its `clips`; it has no value of its own. There is a value only
+    when every dialogue that applies was scored: a distance of fewer clips is another quantity.
+    """
+
+    fields = ("clips",)
+
+    @abstractmethod
+    def features(self, artifacts: Artifacts) -> FloatArray:
+        """(clips, d) of one file; no clips when it is too short."""
+
+    @abstractmethod
+    def distance(self, outputs: FloatArray, references: FloatArray) -> float:
+        """From two sets of features, (n, d) and (m, d)."""
+
+    def measure(self, dialogue: Dialogue, artifacts: Artifacts) -> Counts:
+        clips = len(self.features(artifacts))
+        if not clips:
+            raise MissingOutputError("the video is shorter than a clip")
+        return {"clips": float(clips)}
+
+    def worst(self, dialogue: Dialogue) -> Counts:
+        return {"clips": 0.0}
+
+    def reduce(self, total: Mapping[str, Any]) -> Any:
+        """Counts of clips have no value."""
+        return math.nan

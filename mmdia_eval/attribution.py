@@ -9,17 +9,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdia_eval.types import Diarization, Transcript
+from mmdia_eval.types import Diarization, Segment, Transcript
 
 ONLY_SPEAKER = "speaker"
 """The label of every word when the diarizer found no segment."""
 
 
 class Run(NamedTuple):
-    """Neighbouring words of one utterance in one diarized segment, as one normalised text."""
+    """Neighbouring words of one utterance in one diarized segment, as one normalised text.
+
+    `segment` reaches from the first word's start to the last word's end, where times are known.
+    """
 
     speaker: str
     text: str
+    segment: Segment | None = None
 
 
 def speaker_runs(
@@ -34,10 +38,12 @@ def speaker_runs(
     places = iter(_segment_of_each_word(transcript, diarization))
     runs = []
     for utterance in transcript.utterances:
-        placed = [(next(places), word.text) for word in utterance.words]
+        placed = [(next(places), word) for word in utterance.words]
         for place, pairs in groupby(placed, key=lambda pair: pair[0]):
+            words = [word for _, word in pairs]
             speaker = ONLY_SPEAKER if place is None else diarization.segments[place].speaker
-            runs.append(Run(speaker, normalize(" ".join(text for _, text in pairs))))
+            text = normalize(" ".join(word.text for word in words))
+            runs.append(Run(speaker, text, Segment(words[0].start, words[-1].end)))
     return runs
 
 

@@ -26,7 +26,7 @@ from mmdia_eval.manifest import (
     to_dialogue,
 )
 from mmdia_eval.strict_json import json_lines, parse_json, read_bytes
-from mmdia_eval.types import SPLITS, Dialogue
+from mmdia_eval.types import SPLITS, Dialogue, Task
 
 MANIFEST = "benchmark.json"
 MINI = "mini"
@@ -52,14 +52,28 @@ class Benchmark:
     hashes: Mapping[str, str] = field(default_factory=dict)
     license: str = ""
 
-    def split(self, name: str) -> tuple[Dialogue, ...]:
-        """The dialogues of one split.
+    def split(self, name: str, task: Task | None = None) -> tuple[Dialogue, ...]:
+        """The dialogues of one split, or those of them that belong to a task.
 
         Raises:
-            UserError: the benchmark has no such split; the message lists those it has.
+            UserError: the benchmark has no such split, with a list of those it has, or the split
+                has none of the task.
         """
         self._need(name)
-        return self.splits[name]
+        if task is None:
+            return self.splits[name]
+        found = tuple(dialogue for dialogue in self.splits[name] if task in dialogue.tasks)
+        if not found:
+            sizes = {
+                split: sum(task in dialogue.tasks for dialogue in dialogues)
+                for split, dialogues in self.splits.items()
+            }
+            having = ", ".join(f"{split} ({size})" for split, size in sizes.items() if size)
+            raise UserError(
+                f"split {name!r} of benchmark {self.name!r} has no dialogues of task {task}; "
+                f"splits that have some: {having or 'none'}"
+            )
+        return found
 
     def split_sha256(self, name: str) -> str:
         """The sha256 of a split file's bytes. Raises UserError as `split` does."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmdia_eval.benchmark import read_unverified
 from mmdia_eval.media import decode
-from mmdia_eval.types import Dialogue
+from mmdia_eval.types import TASKS, Dialogue, Task
 
 MM_DIA = "mm-dia"
 PAPER_COUNTS = {"hard": 598, "ood": 60, "bench": 309}
@@ -22,8 +22,9 @@ class SplitCheck:
     """One split: `listed` by benchmark.json, `found` in the file; the tuples name dialogues.
 
     `duplicated` ids are in another split too. `unreadable` media exist, but are no sound files;
-    of video files only the existence is looked at. `untimed_turns` have no start and end.
-    `paper` is the paper's count, where it gives one for this benchmark.
+    of videos and keyframes only the existence is looked at. `untimed_turns` have no start and end.
+    `by_task` counts the dialogues of each task. `paper` is the paper's count, where it gives one
+    for this benchmark.
     """
 
     name: str
@@ -34,6 +35,8 @@ class SplitCheck:
     untimed_turns: int
     with_audio: int
     with_video: int
+    with_keyframes: int
+    by_task: Mapping[Task, int]
     duplicated: tuple[str, ...]
     missing: tuple[str, ...]
     unreadable: tuple[str, ...]
@@ -52,8 +55,12 @@ class SplitCheck:
         yield (
             f"  {self.turns} turns, {self.untimed_turns} without times; "
             f"{self.over_two_speakers} dialogues of more than two speakers; "
-            f"audio for {self.with_audio}, video for {self.with_video}"
+            f"audio for {self.with_audio}, video for {self.with_video}, "
+            f"keyframes for {self.with_keyframes}"
         )
+        if any(size != self.found for size in self.by_task.values()):
+            sizes = ", ".join(f"task {task} has {size}" for task, size in self.by_task.items())
+            yield f"  {sizes}"
         if self.paper is not None and self.paper != self.found:
             yield f"  the paper counts {self.paper}"
         for what, ids in (
@@ -128,6 +135,7 @@ def _check_split(
     missing, unreadable = [], []
     for dialogue in dialogues:
         named = [path for path in (dialogue.audio, dialogue.video) if path is not None]
+        named += [frame.path for frame in dialogue.keyframes]
         if not all(path.is_file() for path in named):
             missing.append(dialogue.id)
         elif dialogue.audio is not None and decode(dialogue.audio)[1] is None:
@@ -142,6 +150,8 @@ def _check_split(
         untimed_turns=sum(turn.segment is None for turn in turns),
         with_audio=sum(dialogue.audio is not None for dialogue in dialogues),
         with_video=sum(dialogue.video is not None for dialogue in dialogues),
+        with_keyframes=sum(bool(dialogue.keyframes) for dialogue in dialogues),
+        by_task={task: sum(task in dialogue.tasks for dialogue in dialogues) for task in TASKS},
         duplicated=tuple(duplicated),
         missing=tuple(missing),
         unreadable=tuple(unreadable),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mmdia_eval import cli_mos
+from mmdia_eval.cli_judge import judge_app
 from mmdia_eval.cli_models import doctor_command, models_app
 from mmdia_eval.errors import UserError
 
@@ -29,11 +32,13 @@ leaderboard_app = typer.Typer(help="The static leaderboard page.", no_args_is_he
 app.add_typer(metrics_app, name="metrics")
 app.add_typer(benchmark_app, name="benchmark")
 app.add_typer(leaderboard_app, name="leaderboard")
+app.add_typer(judge_app, name="judge")
 app.add_typer(models_app, name="models")
 app.command("doctor")(doctor_command)
 app.add_typer(cli_mos.app, name="mos")
 
 Style = Literal["description", "triplet"]
+Unavailable = Literal["refused", "skipped", "listed"]
 PROVISIONAL, BAD_INPUT, STOPPED = 1, 2, 130
 
 
@@ -71,7 +76,7 @@ def _options(
 @app.command()
 def score(
     outputs: Annotated[Path, typer.Argument(help="Folder of the system's outputs.")],
-    task: Annotated[int, typer.Option(help="1: speech from a script and a style.")] = 1,
+    task: Annotated[int, typer.Option(help="1: script and style to speech; 2: and keyframes.")] = 1,
     split: Annotated[str, typer.Option(help="hard, test, ood or bench.")] = "test",
     protocol: Annotated[str, typer.Option(help="Name, or path of a .toml file.")] = "embedded",
     benchmark: BenchmarkOption = None,
@@ -90,9 +95,45 @@ def score(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Worker processes. Default: one a processor.")
     ] = None,
+    device: Annotated[
+        str, typer.Option(help="auto (every GPU, else the CPU), cpu, cuda, or one, as cuda:0.")
+    ] = "auto",
+    judge: Annotated[
+        str | None,
+        typer.Option(help="Who judges: gemini:MODEL, openai:MODEL or replay:FILE."),
+    ] = None,
+    judge_url: Annotated[
+        str | None, typer.Option(help="Address of the judge's service, if not the usual one.")
+    ] = None,
+    max_judge_cost: Annotated[
+        float | None, typer.Option(min=0, help="Stop asking the judge at this many US dollars.")
+    ] = None,
+    skip_unavailable: Annotated[
+        bool,
+        typer.Option(
+            "--skip-unavailable",
+            help="Leave out metrics whose model, package or command is missing.",
+        ),
+    ] = False,
+    models: Annotated[
+        Path | None, typer.Option(help="Folder of model files. Default: MMDIA_MODELS.")
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Never look for models outside this machine.")
+    ] = False,
+    allow_unverified_models: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unverified-models",
+            help="Take model files with another sha256 than the listed; marks the results.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Show stages, cache hits and an estimate; run nothing."),
+        typer.Option(
+            "--dry-run",
+            help="Show stages, cache hits, an estimate and what is missing; run nothing.",
+        ),
     ] = False,
 ) -> None:
     """Score a folder of outputs and write a results file.
@@ -101,15 +142,24 @@ def score(
     1 provisional (some dialogues failed on our side), 2 bad usage or input.
     """
     from mmdia_eval import listing, progress, report, scoring
+    from mmdia_eval.choices import Choices
     from mmdia_eval.run import survey
     from mmdia_eval.store import Store, default_root
     from mmdia_eval.workers import default_jobs
 
+    _set_switches(models, offline, allow_unverified_models)
+    unavailable: Unavailable = "skipped" if skip_unavailable else "refused"
+    choices = Choices(
+        device, judge, judge_url, max_judge_cost, "listed" if dry_run else unavailable
+    )
     path = out or _results_path(outputs, task, split, style)
-    request = scoring.prepare(outputs, task, split, protocol, benchmark, metric or (), style, path)
+    request = scoring.prepare(
+        outputs, task, split, protocol, benchmark, metric or (), style, path, choices
+    )
     store, workers = Store(cache or default_root()), jobs or default_jobs()
     if dry_run:
-        listing.print_survey(survey(request.plan, store), workers)
+        works = survey(request.plan, store, workers)
+        listing.print_survey(works, workers, request.plan.not_run)
         return
     _announce(request)
     try:
@@ -120,7 +170,19 @@ def score(
     typer.echo(f"written to {path}\n")
     report.print_results(results, rows)
     if results.status == "provisional":
+        again = shlex.join(["mmdia-eval", *sys.argv[1:]])
+        typer.echo(f"\nto go on with what failed: {again}")
         raise typer.Exit(PROVISIONAL)
+
+
+def _set_switches(models: Path | None, offline: bool, allow_unverified_models: bool) -> None:
+    """Options about models, for this process and for the workers that inherit its environment."""
+    if models is not None:
+        os.environ["MMDIA_MODELS"] = str(models.absolute())
+    if offline:
+        os.environ["MMDIA_OFFLINE"] = "1"
+    if allow_unverified_models:
+        os.environ["MMDIA_ALLOW_UNVERIFIED_MODELS"] = "1"
 
 
 def _results_path(outputs: Path, task: int, split: str, style: Style | None) -> Path:
@@ -196,11 +258,23 @@ def list_metrics(
 
 
 @metrics_app.command("explain")
-def explain_metric(name: Annotated[str, typer.Argument(help="A registered metric.")]) -> None:
+def explain_metric(
+    name: Annotated[
+        str, typer.Argument(help="A registered metric, or with --protocol one of its columns.")
+    ],
+    protocol: Annotated[
+        str | None, typer.Option(help="Name, or path of a .toml file: its column of that name.")
+    ] = None,
+) -> None:
     """What a metric measures, its unit, direction and inputs."""
+    from mmdia_eval.explain import print_column
     from mmdia_eval.listing import print_metric
+    from mmdia_eval.protocol import load_protocol
 
-    print_metric(name)
+    if protocol is None:
+        print_metric(name)
+    else:
+        print_column(name, load_protocol(protocol))
 
 
 @benchmark_app.command("import")
@@ -213,6 +287,14 @@ def import_command(
     audio: Annotated[
         Path | None, typer.Option(help="Folder below which the recordings lie. Optional.")
     ] = None,
+    tasks: Annotated[
+        Path | None,
+        typer.Option(help='JSON of the ids that Tasks 2 and 3 take: {"2": [...], "3": [...]}.'),
+    ] = None,
+    keyframes: Annotated[
+        Path | None,
+        typer.Option(help="JSONL of stills: dialog_id, path, time, speaker. For Task 2."),
+    ] = None,
     split: Annotated[str, typer.Option(help="Split of all dialogues when no --ids is given.")] = (
         "test"
     ),
@@ -221,7 +303,16 @@ def import_command(
     """Make a benchmark folder from the authors' release."""
     from mmdia_eval.importers import import_benchmark
 
-    found = import_benchmark(source, out, ids=ids, audio_root=audio, split=split, name=name)
+    found = import_benchmark(
+        source,
+        out,
+        ids=ids,
+        audio_root=audio,
+        tasks=tasks,
+        keyframes=keyframes,
+        split=split,
+        name=name,
+    )
     typer.echo("\n".join(found.lines()))
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from mmdia_eval.results import Coverage, Interval, MetricResult
 
 NO_VALUE = "-"
+NOT_RUN = "not run"
 
 
 class Measured(Protocol):

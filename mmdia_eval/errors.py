@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class UserError(Exception):
@@ -27,5 +28,23 @@ class MissingOutputError(Exception):
 class StageStoppedError(Exception):
     """No further file of a stage can succeed, for instance because a service's quota is spent.
 
-    Raised by `RemoteExtractor.ask`; what is done is kept. The message says what to do.
+    Raised by `RemoteExtractor.ask`; what is done is kept. The message says what to do. `earlier` is
+    what was already made of the file at hand, as in `UnfinishedError`.
     """
+
+    def __init__(self, message: str, earlier: Any = None) -> None:
+        super().__init__(message)
+        self.earlier = earlier
+
+
+class UnfinishedError(Exception):
+    """A file failed, but part of its artifact was made and paid for.
+
+    Raised by `RemoteExtractor.ask`. The file counts as failed; `earlier`, an artifact of the kind
+    that the extractor makes, is kept and comes back as `Inputs.earlier` when the file is tried
+    again.
+    """
+
+    def __init__(self, message: str, earlier: Any) -> None:
+        super().__init__(message)
+        self.earlier = earlier

@@ -6,12 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mmdia_eval.types import FloatArray
-
-Frames = NDArray[np.uint8]
-"""(T, height, width, 3), red-green-blue."""
+from mmdia_eval.types import FloatArray, Frames
 
 SMOOTHED_OVER = 13
 """Frames of the median filter over a track's box before cropping (syncnet_python, run_pipeline)."""

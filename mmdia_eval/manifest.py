@@ -26,11 +26,12 @@ from mmdia_eval.categories import (
     relationship_name,
 )
 from mmdia_eval.errors import UserError
-from mmdia_eval.types import Dialogue, Segment, Style, Turn
+from mmdia_eval.types import TASKS, Dialogue, Keyframe, Segment, Style, Task, Turn
 
 SCHEMA_VERSION: Literal["1.0"] = "1.0"
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
 OUTPUT_PREFIX = "output_"
+PICTURE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp")
 
 
 class _Strict(BaseModel):
@@ -62,6 +63,18 @@ def _inner_path(value: str) -> str:
     ):
         raise ValueError("should be a relative path inside the benchmark folder, as 'media/x.opus'")
     return value
+
+
+def _picture(value: str) -> str:
+    if PurePosixPath(value).suffix.lower() not in PICTURE_EXTENSIONS:
+        raise ValueError(f"should be a picture ({' '.join(PICTURE_EXTENSIONS)})")
+    return value
+
+
+def _each_once(tasks: list[Task]) -> list[Task]:
+    if tasks != sorted(set(tasks)):
+        raise ValueError("should name each task once, in order")
+    return tasks
 
 
 def _relationship(value: str) -> str:
@@ -108,6 +121,16 @@ class StyleLine(_Strict):
     relationship: Annotated[str, AfterValidator(_relationship)] | None = None
     interaction_type: Annotated[str, AfterValidator(_interaction_type)] | None = None
     emotional_tone: str | None = None
+    relationship_tag: str | None = None
+    interaction_type_tag: str | None = None
+
+
+class KeyframeLine(_Strict):
+    """A still: its file, its time in seconds, and the one of the turns' speakers who is seen."""
+
+    path: Annotated[InnerPath, AfterValidator(_picture)]
+    time: Seconds
+    speaker: NotBlank | None = None
 
 
 class DialogueLine(_Strict):
@@ -119,6 +142,22 @@ class DialogueLine(_Strict):
     audio: InnerPath | None = None
     video: InnerPath | None = None
     duration: Annotated[float, Field(gt=0)] | None = None
+    keyframes: Annotated[list[KeyframeLine], Field(min_length=1)] | None = None
+    tasks: Annotated[list[Task], Field(min_length=1), AfterValidator(_each_once)] | None = None
+
+    @model_validator(mode="after")
+    def _keyframes_fit(self) -> DialogueLine:
+        speakers = {turn.speaker for turn in self.turns}
+        for frame in self.keyframes or ():
+            if frame.speaker is not None and frame.speaker not in speakers:
+                raise ValueError(
+                    f"the keyframe {frame.path} shows {frame.speaker!r}, who has no turn"
+                )
+            if self.duration is not None and frame.time > self.duration:
+                raise ValueError(
+                    f"the keyframe {frame.path} is at {frame.time:g} s of {self.duration:g} s"
+                )
+        return self
 
 
 class SplitEntry(_Strict):
@@ -175,12 +214,14 @@ def to_dialogue(line: DialogueLine, root: Path) -> Dialogue:
             )
             for turn in line.turns
         ),
-        style=Style(
-            style.description, style.relationship, style.interaction_type, style.emotional_tone
-        ),
+        style=Style(**style.model_dump()),
         audio=None if line.audio is None else root / line.audio,
         video=None if line.video is None else root / line.video,
         duration=line.duration,
+        keyframes=tuple(
+            Keyframe(root / frame.path, frame.time, frame.speaker) for frame in line.keyframes or ()
+        ),
+        tasks=TASKS if line.tasks is None else tuple(line.tasks),
     )
 
 
@@ -203,6 +244,12 @@ def from_dialogue(dialogue: Dialogue, root: Path) -> DialogueLine:
         "audio": _relative(dialogue.audio, root),
         "video": _relative(dialogue.video, root),
         "duration": dialogue.duration,
+        "keyframes": [
+            {"path": _relative(one.path, root), "time": one.time, "speaker": one.speaker}
+            for one in dialogue.keyframes
+        ]
+        or None,
+        "tasks": None if dialogue.tasks == TASKS else list(dialogue.tasks),
     }
     try:
         return DialogueLine.model_validate(fields)

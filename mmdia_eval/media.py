@@ -1,19 +1,21 @@
 """The one door through which media enter: decoding with limits, and the checks before any metric.
 
-Nothing else in the harness opens a recording. WAV, FLAC and Ogg go through libsndfile; other
-containers through PyAV, opened with protocol and format whitelists so that a playlist in disguise
-cannot reach another file or the network.
+Nothing else in the harness opens a recording, a video or a picture. WAV, FLAC and Ogg go through
+libsndfile; other containers through PyAV, opened with protocol and format whitelists so that a
+playlist in disguise cannot reach another file or the network.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -32,6 +34,15 @@ _SNDFILE_MAGIC = (b"RIFF", b"RF64", b"fLaC", b"OggS")
 _AV_FORMATS = "mov,matroska,mp3,aac"
 _FRAME = SAMPLE_RATE // 50
 
+_PICTURE_FORMATS = {b"\x89PNG\r\n\x1a\n": "png_pipe", b"\xff\xd8\xff": "jpeg_pipe"}
+MAX_PIXELS = 64_000_000
+"""Of a picture or a frame: decoders refuse larger ones before they ask for the memory."""
+PICTURE_SIDE = 768
+"""Pixels of a re-encoded picture's longer side at most."""
+VIDEO_HEIGHT = 360
+VIDEO_RATE = 25
+"""Pixels and frames per second of a re-encoded video at most."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -48,7 +59,7 @@ class Limits:
 LIMITS = Limits()
 
 
-class _UnusableError(Exception):
+class UnusableError(Exception):
     """The file is out of the question; the message says why, beginning with a code."""
 
 
@@ -70,7 +81,7 @@ def decode(path: Path, limits: Limits = LIMITS) -> tuple[MediaInfo, Audio | None
     try:
         pcm = _read(path, limits)
         return _examine(pcm, limits)
-    except _UnusableError as error:
+    except UnusableError as error:
         return MediaInfo(problem=str(error)), None
 
 
@@ -84,7 +95,7 @@ def write_listening_copy(path: Path, out: Path, limits: Limits = LIMITS) -> str 
     try:
         pcm = _read(path, limits)
         _examine(pcm, limits)
-    except _UnusableError as error:
+    except UnusableError as error:
         return str(error)
     soundfile.write(out, np.clip(pcm.samples, -1, 1), pcm.sample_rate, "PCM_24", format="FLAC")
     return None
@@ -100,7 +111,7 @@ def decode_at(path: Path, sample_rate: int) -> Audio:
 
     try:
         pcm = _read(path, LIMITS)
-    except _UnusableError as error:
+    except UnusableError as error:
         raise UserError(f"{path}: {error}") from None
     samples = soxr.resample(pcm.samples, pcm.sample_rate, sample_rate, quality="HQ")
     return Audio(np.ascontiguousarray(samples, dtype=np.float32), sample_rate)
@@ -115,9 +126,9 @@ def read_duration(path: Path) -> float | None:
             if os.pread(descriptor, 4, 0) in _SNDFILE_MAGIC:
                 with soundfile.SoundFile(descriptor, closefd=False) as file:
                     return float(file.frames / file.samplerate) or None
-        with _opened_av(path) as container:
+        with _opened_av(path, "audio") as container:
             return float(container.duration / 1e6) if container.duration else None
-    except (_UnusableError, soundfile.LibsndfileError):
+    except (UnusableError, soundfile.LibsndfileError):
         return None
 
 
@@ -127,15 +138,15 @@ def _opened(path: Path, limits: Limits) -> Iterator[int]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0))
     except OSError as error:
-        raise _UnusableError(f"unreadable: {error.strerror}") from None
+        raise UnusableError(f"unreadable: {error.strerror}") from None
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise _UnusableError("unreadable: not a regular file")
+            raise UnusableError("unreadable: not a regular file")
         if status.st_size == 0:
-            raise _UnusableError("empty: the file has no bytes")
+            raise UnusableError("empty: the file has no bytes")
         if status.st_size > limits.size:
-            raise _UnusableError(
+            raise UnusableError(
                 f"too_large: {status.st_size / 2**20:.0f} MiB, at most {limits.size / 2**20:.0f}"
             )
         yield descriptor
@@ -147,7 +158,7 @@ def _read(path: Path, limits: Limits) -> _Pcm:
     with _opened(path, limits) as descriptor:
         if os.pread(descriptor, 4, 0) in _SNDFILE_MAGIC:
             return _read_sndfile(descriptor, limits)
-    with _opened_av(path) as container:
+    with _opened_av(path, "audio") as container:
         return _read_av_stream(container, container.streams.audio[0], limits)
 
 
@@ -161,26 +172,39 @@ def _read_sndfile(descriptor: int, limits: Limits) -> _Pcm:
             samples = file.read(dtype="float32", always_2d=True)
             expected = file.frames
     except soundfile.LibsndfileError as error:
-        raise _UnusableError(f"unreadable: {error.error_string.rstrip('.')}") from None
+        raise UnusableError(f"unreadable: {error.error_string.rstrip('.')}") from None
     if len(samples) < expected:
-        raise _UnusableError(f"truncated: {len(samples)} of {expected} samples could be decoded")
+        raise UnusableError(f"truncated: {len(samples)} of {expected} samples could be decoded")
     return _Pcm(samples.mean(axis=1, dtype=np.float32), file.samplerate, samples.shape[1])
 
 
 @contextmanager
-def _opened_av(path: Path) -> Iterator[Any]:
-    """A container with an audio stream; no other file and no network can be reached from it."""
+def opened_video(path: Path, limits: Limits = LIMITS) -> Iterator[Any]:
+    """A container with pictures: a regular file that is no link, within the size limit.
+
+    Raises:
+        UnusableError: the file is none, or its data cannot be read.
+    """
+    with _opened(path, limits):
+        pass
+    with _opened_av(path, "video") as container:
+        yield container
+
+
+@contextmanager
+def _opened_av(path: Path, kind: Literal["audio", "video"]) -> Iterator[Any]:
+    """A container with such a stream; no other file and no network can be reached from it."""
     import av  # noqa: PLC0415
 
     options = {"protocol_whitelist": "file", "format_whitelist": _AV_FORMATS}
     try:
         with av.open(f"file:{path.resolve()}", options=options, timeout=10) as container:
-            if not container.streams.audio:
-                raise _UnusableError("unreadable: the file has no audio stream")
+            if not getattr(container.streams, kind):
+                raise UnusableError(f"unreadable: the file has no {kind} stream")
             yield container
     except (av.error.FFmpegError, OSError, ValueError) as error:
         text = getattr(error, "strerror", None) or str(error)
-        raise _UnusableError(f"unreadable: {text}") from None
+        raise UnusableError(f"unreadable: {text}") from None
 
 
 def _read_av_stream(container: Any, stream: Any, limits: Limits) -> _Pcm:
@@ -194,7 +218,7 @@ def _read_av_stream(container: Any, stream: Any, limits: Limits) -> _Pcm:
         _check_format(rate, channels, total / rate, limits)
         parts.append(samples.mean(axis=0, dtype=np.float32))
     if not parts:
-        raise _UnusableError("empty: no sound could be decoded")
+        raise UnusableError("empty: no sound could be decoded")
     return _Pcm(np.concatenate(parts), rate, channels)
 
 
@@ -211,13 +235,13 @@ def _planar_float(frame: Any, channels: int) -> FloatArray:
 
 def _check_format(rate: int, channels: int, seconds: float, limits: Limits) -> None:
     if not limits.lowest_rate <= rate <= limits.highest_rate:
-        raise _UnusableError(
+        raise UnusableError(
             f"rate: {rate} Hz, expected {limits.lowest_rate} to {limits.highest_rate}"
         )
     if channels > limits.channels:
-        raise _UnusableError(f"channels: {channels}, at most {limits.channels}")
+        raise UnusableError(f"channels: {channels}, at most {limits.channels}")
     if seconds > limits.duration:
-        raise _UnusableError(f"too_long: {seconds:.0f} s, at most {limits.duration:.0f}")
+        raise UnusableError(f"too_long: {seconds:.0f} s, at most {limits.duration:.0f}")
 
 
 def _examine(pcm: _Pcm, limits: Limits) -> tuple[MediaInfo, Audio | None]:
@@ -225,17 +249,17 @@ def _examine(pcm: _Pcm, limits: Limits) -> tuple[MediaInfo, Audio | None]:
 
     samples = pcm.samples
     if not len(samples):
-        raise _UnusableError("empty: no sound could be decoded")
+        raise UnusableError("empty: no sound could be decoded")
     if not np.isfinite(samples).all():
-        raise _UnusableError("non_finite: samples that are NaN or infinite")
+        raise UnusableError("non_finite: samples that are NaN or infinite")
     peak = float(np.abs(samples).max())
     if peak > limits.peak:
-        raise _UnusableError(f"out_of_range: a sample of {peak:.3g}, full scale is 1")
+        raise UnusableError(f"out_of_range: a sample of {peak:.3g}, full scale is 1")
     level = _dbfs(float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))))
     if level < SILENT_BELOW:
-        raise _UnusableError(f"silent: {level:.0f} dBFS")
+        raise UnusableError(f"silent: {level:.0f} dBFS")
     if float(np.ptp(samples)) < 1e-4:
-        raise _UnusableError("constant: every sample has the same value")
+        raise UnusableError("constant: every sample has the same value")
     if pcm.sample_rate != SAMPLE_RATE:
         samples = soxr.resample(samples, pcm.sample_rate, SAMPLE_RATE, quality="HQ")
     info = MediaInfo(
@@ -261,3 +285,131 @@ def _active_share(samples: FloatArray) -> float:
         return 0.0
     power = np.mean(np.square(frames, dtype=np.float64), axis=1)
     return float(np.mean(power > power.max() * 1e-4))
+
+
+def wav_bytes(audio: Audio) -> bytes:
+    """The sound as a WAV file, 16 bit, without any metadata; what exceeds full scale is clipped."""
+    import soundfile  # noqa: PLC0415
+
+    file = io.BytesIO()
+    samples = np.clip(audio.samples, -1.0, 1.0)
+    soundfile.write(file, samples, audio.sample_rate, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+def read_picture(path: Path, limits: Limits = LIMITS) -> bytes:
+    """A PNG or JPEG file as a plain JPEG of at most PICTURE_SIDE pixels a side, no metadata left.
+
+    Raises:
+        UserError: no such picture, another format, too large, or damaged.
+    """
+    import av  # noqa: PLC0415
+
+    try:
+        data, format_ = _picture_file(path, limits)
+        options = {"probesize": "32"}  # else the decoder runs before it has its limit
+        container: Any = av.open(io.BytesIO(data), format=format_, options=options)
+        with container:
+            stream = container.streams.video[0]
+            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+            return _jpeg(next(container.decode(stream)))
+    except UnusableError as error:
+        raise UserError(f"{path}: {error}") from None
+    except (av.error.FFmpegError, StopIteration, ValueError, IndexError) as error:
+        text = getattr(error, "strerror", None) or str(error) or "no picture could be decoded"
+        raise UserError(f"{path}: unreadable, or more than {MAX_PIXELS:,} pixels: {text}") from None
+
+
+def _picture_file(path: Path, limits: Limits) -> tuple[bytes, str]:
+    with _opened(path, limits) as descriptor, open(descriptor, "rb", closefd=False) as file:
+        data = file.read()
+    for magic, format_ in _PICTURE_FORMATS.items():
+        if data.startswith(magic):
+            return data, format_
+    raise UnusableError("unreadable: neither a PNG nor a JPEG picture")
+
+
+def _jpeg(frame: Any) -> bytes:
+    import av  # noqa: PLC0415
+
+    scale = min(1.0, PICTURE_SIDE / max(frame.width, frame.height))
+    small = _scaled(frame, scale, "yuvj420p")
+    encoder = av.CodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = small.width, small.height, "yuvj420p"
+    encoder.time_base = Fraction(1, 1)
+    encoder.options = {"flags": "+bitexact", "qmin": "2", "qmax": "4"}
+    return b"".join(bytes(packet) for packet in [*encoder.encode(small), *encoder.encode(None)])
+
+
+def _scaled(frame: Any, scale: float, pixels: str) -> Any:
+    """A new frame of even size that carries the picture alone: no caption, profile or tag."""
+    import av  # noqa: PLC0415
+
+    width, height = (max(2, round(side * scale / 2) * 2) for side in (frame.width, frame.height))
+    picture = frame.reformat(width, height, "rgb24").to_ndarray()
+    return av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixels)
+
+
+def reencode_video(path: Path, limits: Limits = LIMITS) -> bytes:
+    """A video as a small plain MP4 (H.264, AAC), of its picture and, if it has any, its sound.
+
+    At most VIDEO_HEIGHT high and VIDEO_RATE frames a second; metadata, captions, chapters and
+    further streams stay behind.
+
+    Raises:
+        UserError: no such video, another format, too long or large, or damaged.
+    """
+    import av  # noqa: PLC0415
+
+    out = io.BytesIO()
+    try:
+        with _opened(path, limits):
+            pass
+        _, audio = decode(path, limits)
+        with (
+            _opened_av(path, "video") as source,
+            av.open(out, "w", format="mp4", options={"fflags": "+bitexact"}) as target,
+        ):
+            _copy_picture(source, target, limits, audio)
+    except UnusableError as error:
+        raise UserError(f"{path}: {error}") from None
+    return out.getvalue()
+
+
+def _copy_picture(source: Any, target: Any, limits: Limits, audio: Audio | None) -> None:
+    import av  # noqa: PLC0415
+
+    sound = target.add_stream("aac", rate=SAMPLE_RATE, layout="mono") if audio else None
+    picture: Any = None
+    for frame in _small_frames(source, limits):
+        if picture is None:
+            options = {"a53cc": "0", "threads": "1", "preset": "veryfast", "crf": "26"}
+            picture = target.add_stream("libx264", rate=VIDEO_RATE, options=options)
+            picture.width, picture.height, picture.pix_fmt = frame.width, frame.height, "yuv420p"
+            picture.codec_context.time_base = frame.time_base
+        if (frame.width, frame.height) != (picture.width, picture.height):
+            raise UnusableError("unreadable: the picture changes its size")
+        target.mux(picture.encode(frame))
+    if picture is None:
+        raise UnusableError("empty: no picture could be decoded")
+    target.mux(picture.encode(None))
+    if sound is not None and audio is not None:
+        samples = av.AudioFrame.from_ndarray(audio.samples[None, :], format="fltp", layout="mono")
+        samples.sample_rate, samples.pts = SAMPLE_RATE, 0
+        target.mux([*sound.encode(samples), *sound.encode(None)])
+
+
+def _small_frames(source: Any, limits: Limits) -> Iterator[Any]:
+    """The frames at no more than VIDEO_RATE, timed in milliseconds."""
+    stream = source.streams.video[0]
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    due = 0.0
+    for frame in source.decode(stream):
+        time = float(frame.time or 0.0)
+        if time > limits.duration:
+            raise UnusableError(f"too_long: {time:.0f} s, at most {limits.duration:.0f}")
+        if time >= due - 1e-3:
+            small = _scaled(frame, min(1.0, VIDEO_HEIGHT / frame.height), "yuv420p")
+            small.pts, small.time_base = round(time * 1000), Fraction(1, 1000)
+            yield small
+            due = max(due + 1 / VIDEO_RATE, time)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from functools import cache
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -241,26 +240,6 @@ def weights(id_: str) -> tuple[Weights, ...]:
         for file in _usable(id_)[1]
         if file.sha256
     )
-
-
-def load_state_dict(path: Path) -> dict[str, Any]:
-    """The tensors of a checkpoint, on the CPU: safetensors, or what torch wrote. Never unpickles.
-
-    Raises:
-        UserError: the file holds other Python objects than tensors and plain containers.
-    """
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file  # noqa: PLC0415
-
-        return dict(load_file(path))
-    import torch  # noqa: PLC0415
-
-    try:
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"{path}: holds more than tensors, which could run code when loaded: {error}"
-        ) from None
 
 
 def files_of(model: Model, folder: Path) -> Iterator[ModelFile]:

@@ -10,17 +10,31 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mmdia_eval import registry
+from mmdia_eval import devices, registry
 from mmdia_eval.api import Extractor, Metric, Requirement
+from mmdia_eval.choices import NO_JUDGE, Choices
 from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.protocol import ExtractorEntry, MetricEntry, Protocol
-from mmdia_eval.store import digest
-from mmdia_eval.types import Artifact, Dialogue, MediaInfo, Sample, Task
+from mmdia_eval.types import Artifact, Dialogue, MediaInfo, Sample, Task, VideoInfo
 
-MEDIA = "media"
-"""The role of the decoder's findings, which no protocol has to name."""
+MEDIA, VIDEO = MediaInfo.kind, VideoInfo.kind
+"""The roles of the decoders' findings, which no protocol has to name."""
 
 Kinds = Mapping[type[Artifact], str]
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """A metric of the protocol that is not measured: `lacks` says what is missing here for it."""
+
+    name: str
+    metric: str
+    lacks: tuple[str, ...]
+
+    @property
+    def reason(self) -> str:
+        """What is missing, in one line."""
+        return "; ".join(self.lacks)
 
 
 @dataclass(frozen=True)
@@ -64,7 +78,11 @@ class MetricJob:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will do: `stages` in order, then `metrics`, over `samples`."""
+    """What a run will do: `stages` in order, then `metrics`, over `samples`.
+
+    Stages for accelerators run on `devices`, one worker each. `not_run` are the metrics left out,
+    `lacking` the roles that only they wanted or that cannot be made here.
+    """
 
     protocol: Protocol
     task: Task
@@ -72,6 +90,9 @@ class Plan:
     scripts: tuple[str, ...]
     stages: tuple[Stage, ...]
     metrics: tuple[MetricJob, ...]
+    devices: tuple[str, ...] = (devices.CPU,)
+    not_run: tuple[NotRun, ...] = ()
+    lacking: tuple[str, ...] = ()
 
     def dialogues_with_reference(self, role: str) -> Sequence[Dialogue]:
         """The dialogues of whose reference recording some metric wants this role."""
@@ -79,27 +100,29 @@ class Plan:
         return [
             sample.dialogue
             for sample in self.samples
-            if sample.dialogue.audio
+            if (sample.dialogue.video if self.task == 3 else sample.dialogue.audio)
             and any(job.metric.not_applicable(sample.dialogue) is None for job in wanting)
         ]
 
     def roles_of_outputs(self) -> set[str]:
         """The roles that some metric wants of the systems' outputs."""
-        return self._closure(role for job in self.metrics for role in job.inputs.values())
+        return _closure(self.stages, (role for job in self.metrics for role in job.inputs.values()))
 
     def _reference_roles(self, job: MetricJob) -> set[str]:
-        return self._closure(job.reference_inputs.values())
+        return _closure(self.stages, job.reference_inputs.values())
 
-    def _closure(self, roles: Iterable[str]) -> set[str]:
-        inputs = {stage.role: set(stage.inputs.values()) for stage in self.stages}
-        found: set[str] = set()
-        todo = list(roles)
-        while todo:
-            role = todo.pop()
-            if role not in found:
-                found.add(role)
-                todo.extend(inputs.get(role, ()))
-        return found
+
+def _closure(stages: Iterable[Stage], roles: Iterable[str]) -> set[str]:
+    """The roles, and all that they are made from."""
+    inputs = {stage.role: set(stage.inputs.values()) for stage in stages}
+    found: set[str] = set()
+    todo = list(roles)
+    while todo:
+        role = todo.pop()
+        if role not in found:
+            found.add(role)
+            todo.extend(inputs.get(role, ()))
+    return found
 
 
 def make_plan(
@@ -108,15 +131,21 @@ def make_plan(
     samples: Sequence[Sample],
     scripts: Sequence[str],
     metrics: Sequence[str] = (),
+    choices: Choices | None = None,
 ) -> Plan:
     """Resolve a protocol's metrics (or those named) into stages.
 
+    A metric that needs a judge is left out when none was chosen, unless it is named.
+
     Raises:
         ProblemsError: with every problem found: a task the protocol does not score, unknown
-            metrics, extractors or settings, engines that are not installed, metrics asked for
-            by name to which no dialogue applies.
+            metrics, extractors or settings, a device that is not there, metrics asked for by name
+            to which no dialogue applies, and, unless `choices` says to leave them out, metrics for
+            which a package, a model or a command is missing.
     """
-    return _Planner(protocol, task, tuple(samples), tuple(scripts)).plan(metrics)
+    return _Planner(protocol, task, tuple(samples), tuple(scripts), choices or Choices()).plan(
+        metrics
+    )
 
 
 class _Planner:
@@ -126,13 +155,16 @@ class _Planner:
         task: Task,
         samples: tuple[Sample, ...],
         scripts: tuple[str, ...],
+        choices: Choices,
     ) -> None:
         self.protocol = protocol
         self.task = task
         self.samples = samples
         self.scripts = scripts
+        self.choices = choices
         self.problems: list[str] = []
         self.stages: dict[str, Stage] = {}
+        self.lacks: dict[str, list[str]] = {}
 
     def plan(self, names: Sequence[str]) -> Plan:
         if self.task not in self.protocol.tasks:
@@ -148,10 +180,70 @@ class _Planner:
         for job in jobs:
             if job.name in names:
                 self._check_applies(job)
+        lacks = {job.name: self._lacks_of(job) for job in jobs}
+        kept = tuple(job for job in jobs if not lacks[job.name])
+        not_run = self._leave_out([job for job in jobs if lacks[job.name]], lacks, names)
+        if not kept and not self.problems and self.choices.unavailable != "listed":
+            self.problems += ["there is nothing to score:"]
+            self.problems += [f"  {left.name}: {left.reason}" for left in not_run]
+        wanted = _closure(self.stages.values(), (role for job in kept for role in job.roles))
+        stages = tuple(stage for role, stage in self.stages.items() if role in wanted)
+        used = self._devices(stages)
         if self.problems:
             raise ProblemsError(list(dict.fromkeys(self.problems)))
-        stages = tuple(self.stages.values())
-        return Plan(self.protocol, self.task, self.samples, self.scripts, stages, tuple(jobs))
+        lacking = [role for role in {**self.stages, **self.lacks} if role not in wanted]
+        return Plan(
+            self.protocol,
+            self.task,
+            self.samples,
+            self.scripts,
+            stages,
+            kept,
+            used,
+            tuple(not_run),
+            tuple(lacking),
+        )
+
+    def _lacks_of(self, job: MetricJob) -> list[str]:
+        """What is missing here for the metric, each with what to do."""
+        roles = _closure(self.stages.values(), job.roles)
+        lacks = [
+            line
+            for role in {**self.stages, **self.lacks}
+            if role in roles
+            for line in self.lacks.get(role, ())
+        ]
+        return [NO_JUDGE] if NO_JUDGE in lacks else list(dict.fromkeys(lacks))
+
+    def _leave_out(
+        self,
+        jobs: Sequence[MetricJob],
+        lacks: Mapping[str, Sequence[str]],
+        names: Sequence[str],
+    ) -> list[NotRun]:
+        """The metrics that cannot run, as not run or as problems, as was chosen."""
+        not_run = []
+        for job in jobs:
+            without_judge = lacks[job.name] == [NO_JUDGE]
+            refused = self.choices.unavailable == "refused"
+            if without_judge and job.name in names and self.choices.unavailable != "listed":
+                self.problems.append(f"metric {job.name!r}: {NO_JUDGE}")
+            elif refused and not without_judge:
+                self.problems += lacks[job.name]
+            else:
+                not_run.append(NotRun(job.name, job.metric.name, tuple(lacks[job.name])))
+        return not_run
+
+    def _devices(self, stages: Sequence[Stage]) -> tuple[str, ...]:
+        """The devices for stages that want an accelerator; torch is imported for those alone."""
+        asked = self.choices.device
+        wanted = any(stage.extractor.device == "gpu" for stage in stages)
+        try:
+            devices.check_name(asked)
+            return devices.resolve(asked if wanted or asked != "auto" else devices.CPU)
+        except UserError as error:
+            self.problems.append(str(error))
+            return ()
 
     def _entries(self, names: Sequence[str]) -> list[MetricEntry]:
         known = {entry.name: entry for entry in self.protocol.metrics}
@@ -165,6 +257,7 @@ class _Planner:
             entry
             for entry in self.protocol.metrics
             if (entry.name in names if names else entry.default)
+            and (entry.tasks is None or self.task in entry.tasks)
         ]
 
     def _metric_job(self, entry: MetricEntry) -> MetricJob | None:
@@ -183,7 +276,7 @@ class _Planner:
         )
 
     def _add_stage(self, role: str, path: tuple[str, ...]) -> None:
-        if role == MEDIA or role in self.stages:
+        if role in (MEDIA, VIDEO) or role in self.stages:
             return
         if role in path:
             self.problems.append(f"extractors need each other: {' -> '.join([*path, role])}")
@@ -194,33 +287,44 @@ class _Planner:
                 f"protocol {self.protocol.name!r} names no extractor for the role {role!r}"
             )
             return
-        extractor = self._extractor(role, entry)
+        cls = self._extractor_class(role, entry)
+        if cls is None:
+            return
+        content = self.choices.settings_of(cls, entry.settings)
+        if content is None:
+            self.lacks[role] = [NO_JUDGE]
+            return
+        extractor = self._extractor(role, cls, content)
         if extractor is None:
             return
         inputs = {kind: entry.inputs.get(kind.kind, kind.kind) for kind in extractor.needs}
         for needed in inputs.values():
             self._add_stage(needed, (*path, role))
-        self.stages[role] = Stage(role, extractor, entry.settings, inputs)
+        self.stages[role] = Stage(role, extractor, content, inputs)
+        if lacks := [*_packages(extractor), *extractor.problems()]:
+            self.lacks[role] = lacks
 
-    def _extractor(self, role: str, entry: ExtractorEntry) -> Extractor[Any] | None:
+    def _extractor_class(self, role: str, entry: ExtractorEntry) -> type[Extractor[Any]] | None:
         try:
             cls = registry.extractor.get(entry.extractor)
-            settings = cls.Settings.model_validate(entry.settings)
-        except (UserError, ValidationError) as error:
-            self.problems.append(f"extractor {role!r}: {_one_line(error)}")
+        except UserError as error:
+            self.problems.append(f"extractor {role!r}: {error}")
             return None
         if cls.__module__ == "__main__":
             self.problems.append(
                 f"extractor {entry.extractor!r} is defined in the main script, which workers do "
                 "not import: put it into a module"
             )
-        missing = [requirement for requirement in cls.requires if not _installed(requirement)]
-        self.problems.extend(
-            f"extractor {entry.extractor!r} needs the package {requirement.module!r}: "
-            f"{requirement.install}"
-            for requirement in missing
-        )
-        return None if missing else cls(settings, self.scripts)
+        return cls
+
+    def _extractor(
+        self, role: str, cls: type[Extractor[Any]], content: Mapping[str, Any]
+    ) -> Extractor[Any] | None:
+        try:
+            return cls(cls.Settings.model_validate(content), self.scripts)
+        except (UserError, ValidationError) as error:
+            self.problems.append(f"extractor {role!r}: {_one_line(error)}")
+            return None
 
     def _check_applies(self, job: MetricJob) -> None:
         reasons = [job.metric.not_applicable(sample.dialogue) for sample in self.samples]
@@ -230,20 +334,14 @@ class _Planner:
             )
 
 
-def artifact_key(
-    stage: Stage, sha256: str, dialogue: Dialogue, inputs: Mapping[type[Artifact], str]
-) -> str:
-    """The name of what `stage` makes of the file with that sha256; `inputs` are keys by kind."""
-    reads: dict[str, Any] = {}
-    if "script" in stage.extractor.reads:
-        reads["script"] = [turn.text for turn in dialogue.turns]
-    if "speaker_count" in stage.extractor.reads:
-        reads["speaker_count"] = len(dialogue.speakers)
-    if "turn_times" in stage.extractor.reads:
-        segments = [turn.segment for turn in dialogue.turns]
-        reads["turn_times"] = [segment and [segment.start, segment.end] for segment in segments]
-    needs = {kind.kind: key for kind, key in inputs.items() if kind is not MediaInfo}
-    return digest([stage.identity, sha256, reads, needs])
+def _packages(extractor: Extractor[Any]) -> Iterator[str]:
+    """The packages that the extractor needs and that are not installed."""
+    for requirement in extractor.requires:
+        if not _installed(requirement):
+            yield (
+                f"extractor {extractor.name!r} needs the package {requirement.module!r}: "
+                f"{requirement.install}"
+            )
 
 
 def _installed(requirement: Requirement) -> bool:

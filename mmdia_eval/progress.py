@@ -1,24 +1,48 @@
-"""One line a stage: a live bar on a terminal, plain lines elsewhere."""
+"""One line a stage: a live bar on a terminal, plain lines elsewhere. Stages may overlap."""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 
 class Line(Protocol):
     """The progress of one stage."""
 
-    def advance(self) -> None: ...
+    def advance(self, audio_seconds: float = 0.0) -> None:
+        """One more file is done, with so much sound."""
 
 
 class Reporter(Protocol):
-    """Told how far a run has come."""
+    """Told how far a run has come, from more than one thread."""
 
     def stage(self, name: str, todo: int, cached: int) -> AbstractContextManager[Line]: ...
+
+
+class _Counter:
+    """How many files are done, and how fast their sound is worked through."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.heard = 0.0
+        self.begin = time.monotonic()
+
+    def advance(self, audio_seconds: float = 0.0) -> None:
+        self.done += 1
+        self.heard += audio_seconds
+
+    @property
+    def speed(self) -> str:
+        """Seconds of sound a second, where that says something."""
+        took = time.monotonic() - self.begin
+        return f", {self.heard / took:.1f}x real time" if self.heard and took else ""
 
 
 class Silent:
@@ -29,13 +53,6 @@ class Silent:
         yield _Counter()
 
 
-class _Counter:
-    done = 0
-
-    def advance(self) -> None:
-        self.done += 1
-
-
 class Plain:
     """A line when a stage with work to do ends, and one every half minute; to stderr."""
 
@@ -44,56 +61,90 @@ class Plain:
     @contextmanager
     def stage(self, name: str, todo: int, cached: int) -> Iterator[Line]:
         line = _PlainLine(name, todo, self.every)
-        begin = time.monotonic()
         try:
             yield line
         finally:
-            _say(f"{name}: {line.done}/{todo} in {time.monotonic() - begin:.1f} s, {cached} cached")
+            took = time.monotonic() - line.begin
+            _say(f"{name}: {line.done}/{todo} in {took:.1f} s{line.speed}, {cached} cached")
 
 
 class _PlainLine(_Counter):
     def __init__(self, name: str, todo: int, every: float) -> None:
+        super().__init__()
         self.name, self.todo, self.every = name, todo, every
-        self.last = time.monotonic()
+        self.last = self.begin
 
-    def advance(self) -> None:
-        super().advance()
+    def advance(self, audio_seconds: float = 0.0) -> None:
+        super().advance(audio_seconds)
         if time.monotonic() - self.last >= self.every:
             self.last = time.monotonic()
-            _say(f"{self.name}: {self.done}/{self.todo}")
+            _say(f"{self.name}: {self.done}/{self.todo}{self.speed}")
 
 
 class Live:
-    """A rich progress bar per stage, on stderr."""
+    """Rich progress bars on stderr, one a stage, in one display: a terminal has room for one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open = 0
+        self._progress: Progress | None = None
 
     @contextmanager
     def stage(self, name: str, todo: int, cached: int) -> Iterator[Line]:
-        from rich.console import Console  # noqa: PLC0415
-        from rich.progress import (  # noqa: PLC0415
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+        progress = self._enter()
+        task = progress.add_task(name, total=todo, beside=f"{cached} cached")
+        try:
+            yield _LiveLine(progress, task, cached)
+        finally:
+            self._leave()
 
-        columns = (
-            TextColumn("{task.description:<28}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn(f"[dim]{cached} cached"),
-        )
-        with Progress(*columns, console=Console(stderr=True)) as progress:
-            task = progress.add_task(name, total=todo)
-            yield _LiveLine(lambda: progress.advance(task))
+    def _enter(self) -> Progress:
+        with self._lock:
+            if self._progress is None:
+                self._progress = _bars()
+                self._progress.start()
+            self._open += 1
+            return self._progress
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._open -= 1
+            if not self._open and self._progress is not None:
+                self._progress.stop()
+                self._progress = None
 
 
-class _LiveLine:
-    def __init__(self, advance: Callable[[], None]) -> None:
-        self.advance = advance
+def _bars() -> Progress:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns: tuple[Any, ...] = (
+        TextColumn("{task.description:<28}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("[dim]{task.fields[beside]}"),
+    )
+    return Progress(*columns, console=Console(stderr=True))
+
+
+class _LiveLine(_Counter):
+    def __init__(self, progress: Progress, task: TaskID, cached: int) -> None:
+        super().__init__()
+        self._progress, self._task, self._cached = progress, task, cached
+
+    def advance(self, audio_seconds: float = 0.0) -> None:
+        super().advance(audio_seconds)
+        beside = f"{self._cached} cached{self.speed}"
+        self._progress.update(self._task, advance=1, beside=beside)
 
 
 def _say(text: str) -> None:

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,25 +19,47 @@ class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ExtractorEntry(_Entry):
-    """The extractor behind a role. `inputs` names other roles for the kinds that it needs."""
+Condition = Literal["description", "triplet", "task1", "task2", "task3"]
 
-    extractor: str
+
+class _Configured(_Entry):
+    """Settings and inputs of a plugin. An artifact kind comes from the role of its own name, unless
+    `inputs` names another.
+
+    `when` has settings that hold for a task or for a way of telling the style only; where both
+    apply, the task's win.
+    """
+
     settings: dict[str, Any] = {}
     inputs: dict[str, str] = {}
+    when: dict[Condition, dict[str, Any]] = {}
+
+    def of(self, task: Task, style: str | None) -> Self:
+        """The entry with the settings that hold for this task and style."""
+        held: list[Condition] = [name for name in self.when if name in (style, f"task{task}")]
+        settings = dict(self.settings)
+        for name in sorted(held, key=lambda name: name.startswith("task")):
+            settings |= self.when[name]
+        return self.model_copy(update={"settings": settings, "when": {}})
 
 
-class MetricEntry(_Entry):
-    """A column of the results. An artifact kind comes from the role of its own name, unless
-    `inputs` names another; of the reference recording, from the role `reference_<kind>`.
-    `default` false: runs only when asked for by name.
+class ExtractorEntry(_Configured):
+    """The extractor behind a role."""
+
+    extractor: str
+
+
+class MetricEntry(_Configured):
+    """A column of the results. Artifacts of the reference recording come from the roles
+    `reference_<kind>`. `default` false: runs only when asked for by name. `tasks`: for those only.
+    `note` says the definition in words, for `metrics explain`; it determines no value.
     """
 
     name: str
     metric: str
-    settings: dict[str, Any] = {}
-    inputs: dict[str, str] = {}
     default: bool = True
+    tasks: list[Task] | None = None
+    note: str = Field(default="", exclude=True)
 
 
 class Protocol(_Entry):
@@ -54,6 +76,12 @@ class Protocol(_Entry):
     @property
     def sha256(self) -> str:
         return digest(self.model_dump(mode="json"))
+
+    def of(self, task: Task, style: str | None) -> Protocol:
+        """The protocol as it is run for a task and a style; `sha256` is that of the whole one."""
+        extractors = {role: entry.of(task, style) for role, entry in self.extractors.items()}
+        metrics = [entry.of(task, style) for entry in self.metrics]
+        return self.model_copy(update={"extractors": extractors, "metrics": metrics})
 
 
 def protocol_names() -> list[str]:

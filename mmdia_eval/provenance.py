@@ -7,10 +7,11 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from typing import Any
 
 from mmdia_eval import __version__
 from mmdia_eval.plan import Stage
@@ -18,9 +19,16 @@ from mmdia_eval.results import ExtractorRecord, Provenance, WeightsRecord
 
 
 def provenance(
-    *, command: list[str], submission_sha256: str, extractors: list[ExtractorRecord]
+    *,
+    command: list[str],
+    submission_sha256: str,
+    extractors: list[ExtractorRecord],
+    accelerators: Sequence[Mapping[str, Any]],
 ) -> Provenance:
-    """Everything about this run but its outcome. Nothing of the environment is recorded."""
+    """Everything about this run but its outcome. Nothing of the environment is recorded.
+
+    `accelerators` describe the devices that stages for accelerators ran on in this very run.
+    """
     commit, dirty = _git_state(Path(__file__).resolve().parent)
     return Provenance(
         mmdia_eval_version=__version__,
@@ -32,6 +40,7 @@ def provenance(
             "machine": platform.machine(),
             "system": platform.system(),
             "cpus": os.cpu_count(),
+            **({"accelerators": [dict(one) for one in accelerators]} if accelerators else {}),
         },
         command=command,
         created=datetime.now(UTC).replace(microsecond=0),

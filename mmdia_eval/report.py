@@ -29,6 +29,7 @@ def print_results(results: Results, rows: Sequence[Row], console: Console | None
     console.print(_metrics_table(results.metrics, console))
     console.print()
     _print_figures(console, results.metrics)
+    print_lines(console, [f"not run: {one.name}: {one.reason}" for one in results.not_run])
     print_lines(console, [f"warning: {warning}" for warning in results.warnings], "yellow")
     print_lines(console, summary_lines(results, rows))
 
@@ -38,16 +39,21 @@ def print_systems(scored: Sequence[Results], console: Console | None = None) -> 
     console = console or plain_console()
     table = plain_table()
     columns = {metric.name: metric for results in scored for metric in results.metrics}
+    left_out = dict.fromkeys(
+        one.name for results in scored for one in results.not_run if one.name not in columns
+    )
     headings = [_heading(metric, console) for metric in columns.values()]
+    headings += [printable(name).split("_") for name in left_out]
     height = max((len(heading) for heading in headings), default=1)
     table.add_column("\n" * (height - 1) + "system", overflow="fold")
     for heading in headings:
         above = [""] * (height - len(heading))
         table.add_column("\n".join([*above, *heading]), justify="right", overflow="fold")
     for results in scored:
-        found = {metric.name: metric for metric in results.metrics}
-        cells = [_value(found[name]) if name in found else display.NO_VALUE for name in columns]
-        table.add_row(Text(printable(results.system.name)), *cells)
+        cells = dict.fromkeys([*columns, *left_out], display.NO_VALUE)
+        cells |= {one.name: display.NOT_RUN for one in results.not_run}
+        cells |= {metric.name: _value(metric) for metric in results.metrics}
+        table.add_row(Text(printable(results.system.name)), *cells.values())
     console.print(table)
     print_lines(console, [line for results in scored for line in _gaps(results)])
 
@@ -115,6 +121,8 @@ def summary_lines(results: Results, rows: Sequence[Row]) -> Iterator[str]:
         counted = [row.counts for row in rows if row.metric == metric.name and row.counts_in]
         if not counted or not counted[0].keys() >= {*WORD_ERRORS, "words"}:
             continue
+        if metric.settings.get("aggregation") == "dialogues":
+            continue  # Its value is not the errors over the words.
         total = {name: round(math.fsum(c[name] for c in counted)) for name in counted[0]}
         errors = sum(total[name] for name in WORD_ERRORS)
         kinds = ", ".join(f"{total[name]} {name[:3]}" for name in WORD_ERRORS)

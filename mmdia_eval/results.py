@@ -116,6 +116,18 @@ class MetricResult(Record):
         return self
 
 
+class NotRunRecord(Record):
+    """A metric of the protocol that was not measured, since something was missing on the machine.
+
+    It has no value, and counts neither for nor against the system. `name` and `metric` are as in
+    `MetricResult`.
+    """
+
+    name: str
+    metric: str
+    reason: str
+
+
 class WeightsRecord(Record):
     """A model file. `verified` is False when its sha256 is not one that the project lists."""
 
@@ -218,6 +230,7 @@ class Results(Record):
     benchmark: BenchmarkRecord
     system: SystemRecord
     metrics: list[MetricResult]
+    not_run: list[NotRunRecord] = []
     rows_file: Annotated[str, Field(pattern=r"^[^/\\:]+\.jsonl$")] | None = None
     rows_sha256: Sha256 | None = None
     warnings: list[str] = []
@@ -225,7 +238,7 @@ class Results(Record):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        names = [metric.name for metric in self.metrics]
+        names = [metric.name for metric in self.metrics] + [left.name for left in self.not_run]
         if len(set(names)) < len(names):
             raise ValueError(f"a metric is named twice: {', '.join(names)}")
         if self.status == "complete" and any(metric.coverage.failed for metric in self.metrics):

@@ -1,163 +1,241 @@
 """Stage by stage: one engine at a time over every file, then the metrics over what was found.
 
-State is files named by content: a run that was stopped goes on when the command is given again.
+Services are asked beside the local stages. State is files named by content: a run that was stopped
+goes on when the command is given again.
 """
 
 from __future__ import annotations
 
-import logging
-import math
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any
 
-import numpy as np
+from mmdia_eval import devices, media, video
+from mmdia_eval.accelerator import Accelerators
+from mmdia_eval.api import RemoteExtractor
+from mmdia_eval.artifact_keys import artifact_key
+from mmdia_eval.background import Background
+from mmdia_eval.measure import Found, Outcome, Target, measure, measure_sets
+from mmdia_eval.network import ask_all
+from mmdia_eval.plan import MEDIA, VIDEO, Plan, Stage
+from mmdia_eval.progress import Line, Reporter, Silent
+from mmdia_eval.sets import SetValue
+from mmdia_eval.sources import find_sources
+from mmdia_eval.store import Store, digest
+from mmdia_eval.types import Artifact, MediaInfo
+from mmdia_eval.workers import Done, Job, Pool, Source, StageSpec
 
-from mmdia_eval import media
-from mmdia_eval.api import Counts
-from mmdia_eval.errors import MissingOutputError
-from mmdia_eval.plan import MEDIA, MetricJob, Plan, Stage, artifact_key
-from mmdia_eval.progress import Reporter, Silent
-from mmdia_eval.store import Store, digest, file_sha256
-from mmdia_eval.types import Artifact, Artifacts, Dialogue, MediaInfo, Sample
-from mmdia_eval.workers import Job, Pool, Side, Source, StageSpec
-
-logger = logging.getLogger(__name__)
-
-Status = Literal["scored", "missing", "not_applicable", "failed"]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one dialogue under one metric; `counts` for scored and missing ones."""
-
-    dialogue: str
-    metric: str
-    status: Status
-    counts: Counts
-    reason: str | None = None
+__all__ = ["Outcome", "RunResult", "Work", "run", "survey"]
 
 
-@dataclass(frozen=True)
-class Measurement(Artifact):
-    """A metric's counts for one dialogue, kept so that scoring again computes nothing."""
-
-    kind: ClassVar[str] = "measurement"
-    counts: Mapping[str, float]
-    missing: str | None
+FRAMES_AT_ONCE = 16 * 2**30
+"""Bytes of decoded pictures that lie on the disk together; half of its free room is the limit."""
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """Everything a results file is made from."""
+    """Everything a results file is made from.
+
+    `stopped` says why, for each role whose service answers no more; `accelerators` what ran the
+    stages that want one; `sets` are the values of metrics over all outputs together.
+    """
 
     outcomes: tuple[Outcome, ...]
     media: Mapping[str, MediaInfo]
     output_sha256: Mapping[str, str]
     discarded: int
+    stopped: Mapping[str, str]
+    accelerators: tuple[Mapping[str, Any], ...]
+    sets: Mapping[str, SetValue]
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a stage has still to do, for `--dry-run`. Seconds of audio; CPU seconds or None."""
+    """What a stage has still to do, for `--dry-run`; None where that cannot be known here.
+
+    `audio_seconds` are those to be heard, `seconds` how long that may take; `note` is what a
+    service says it will take.
+    """
 
     role: str
-    todo: int
-    cached: int
-    audio_seconds: float
-    cpu_seconds: float | None
+    todo: int | None = None
+    cached: int | None = None
+    audio_seconds: float | None = None
+    seconds: float | None = None
+    note: str | None = None
 
 
 def run(plan: Plan, store: Store, jobs: int, reporter: Reporter | None = None) -> RunResult:
     """Make what the plan's metrics need, and measure. Never raises for one bad file."""
-    with Pool(jobs, store, plan.scripts) as pool:
-        current = _Run(plan, store, pool, reporter or Silent())
+    with _engines(plan, store, jobs) as engines:
+        current = _Run(plan, store, reporter or Silent())
         try:
-            return current.result()
+            return current.result(engines)
         finally:
-            current.drop_audio()
+            current.drop_media(current.sources)
 
 
-def survey(plan: Plan, store: Store) -> list[Work]:
+def survey(plan: Plan, store: Store, jobs: int = 1) -> list[Work]:
     """What `run` would do, stage by stage, without doing it."""
-    return _Run(plan, store, None, Silent()).survey()
+    return _Run(plan, store, Silent()).survey(jobs)
 
 
-Target = tuple[Side, str]
+@dataclass(frozen=True)
+class _Engines:
+    """All that works beside the main thread; started when first needed."""
+
+    pool: Pool
+    decoders: Pool
+    accelerators: Accelerators
+    background: Background
+
+
+@contextmanager
+def _engines(plan: Plan, store: Store, jobs: int) -> Iterator[_Engines]:
+    with (
+        Pool(jobs, store, plan.scripts) as pool,
+        # Of their own: a stage's files fill the pool's queue while others wait for sound.
+        Pool(jobs, store, plan.scripts) as decoders,
+        Accelerators(plan.devices, jobs, store, plan.scripts, decoders) as accelerators,
+        Background() as background,
+    ):
+        yield _Engines(pool, decoders, accelerators, background)
+
+
+@dataclass(frozen=True)
+class _Todo:
+    """A stage's jobs that are not cached. Equal files of equal dialogues are one job."""
+
+    jobs: tuple[Job, ...]
+    targets: Mapping[str, Sequence[Target]]
+    cached: int
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A service's stage that is under way; `stopped` says why it answers no more."""
+
+    stage: Stage
+    todo: _Todo
+    ends: list[Done]
+    stopped: Future[str | None]
 
 
 class _Run:
-    def __init__(self, plan: Plan, store: Store, pool: Pool | None, reporter: Reporter) -> None:
+    def __init__(self, plan: Plan, store: Store, reporter: Reporter) -> None:
         self.plan, self.store, self.reporter = plan, store, reporter
-        self._pool = pool
-        self.sources = _sources(plan)
+        self.sources = find_sources(plan)
+        self.here: Sequence[Target] = tuple(self.sources)
         self.keys: dict[tuple[Target, str], str] = {}
         self.media: dict[Target, MediaInfo] = {}
         self.failures: dict[tuple[Target, str], str] = {}
+        self.stopped: dict[str, str] = {}
 
-    def result(self) -> RunResult:
-        self._probe()
-        for stage in self.plan.stages:
-            self._extract(stage)
-        outcomes = self._measure()
+    def result(self, engines: _Engines) -> RunResult:
+        parts = self._parts()
+        for part in parts:
+            self.here = part
+            self._probe(engines)
+            self._stages(engines)
+            if len(parts) > 1:
+                self.drop_media(part)
+        self.here = tuple(self.sources)
+        outcomes, sets = self._measure()
         of_output = {t: s for t, s in self.sources.items() if t[0] == "output"}
+        used = engines.accelerators.used
         return RunResult(
             tuple(outcomes),
             {id_: self.media[side, id_] for side, id_ in of_output if (side, id_) in self.media},
             {id_: source.sha256 for (_, id_), source in of_output.items()},
             self.store.discarded,
+            self.stopped,
+            tuple(used[device] for device in sorted(used)),
+            sets,
         )
 
-    def drop_audio(self) -> None:
-        """Decoded sound is kept for the stages of one run only."""
-        for source in self.sources.values():
-            self.store.drop_audio(source.sha256)
+    def _parts(self) -> list[Sequence[Target]]:
+        """The files in parts whose frames fit on the disk together; all in one without frames."""
+        of_dialogue: dict[str, list[Target]] = {}
+        for target in self.sources:
+            of_dialogue.setdefault(target[1], []).append(target)
+        room = min(FRAMES_AT_ONCE, shutil.disk_usage(self.store.existing_root()).free // 2)
+        parts: list[list[Target]] = [[]]
+        taken = 0
+        for targets in of_dialogue.values():
+            sources = [self.sources[target] for target in targets]
+            size = sum(video.frame_bytes(s.path) for s in sources if s.has_frames)
+            if parts[-1] and taken + size > room:
+                parts.append([])
+                taken = 0
+            parts[-1] += targets
+            taken += size
+        return list(parts)
 
-    def survey(self) -> list[Work]:
-        works = [self._work(MEDIA, self._media_jobs(), cost=None)]
+    def drop_media(self, targets: Iterable[Target]) -> None:
+        """Decoded sound and pictures are kept for the stages of one run only."""
+        for target in targets:
+            self.store.drop_media(self.sources[target].sha256)
+
+    def survey(self, jobs: int) -> list[Work]:
+        media_jobs = self._media_jobs()
+        todo = self._todo(MediaInfo, media_jobs)
+        works = [Work(MEDIA, len(media_jobs) - todo.cached, todo.cached, _seconds(todo.jobs))]
         self._read_media()
         timings = self.store.read_timings()
-        for stage in self.plan.stages:
-            heard, took = timings.get(digest(stage.identity), (0.0, 0.0))
-            cost = took / heard if heard else stage.extractor.cost
-            works.append(self._work(stage.role, self._stage_jobs(stage), cost))
-        return works
+        works += [self._work(stage, timings, jobs) for stage in self.plan.stages]
+        return works + [Work(role) for role in self.plan.lacking]
 
-    def _work(self, role: str, jobs: Sequence[Job], cost: float | None) -> Work:
-        kind = MediaInfo if role == MEDIA else self._kind(role)
-        todo = [job for job in jobs if not self.store.has(kind, job.key)]
-        seconds = sum(job.duration for job in todo)
-        cpu = None if cost is None else seconds * cost
-        return Work(role, len(todo), len(jobs) - len(todo), seconds, cpu)
+    def _work(self, stage: Stage, timings: Mapping[str, tuple[float, float]], workers: int) -> Work:
+        jobs = self._stage_jobs(stage)
+        todo = self._todo(stage.extractor.makes, jobs)
+        counts = len(jobs) - todo.cached, todo.cached, _seconds(todo.jobs)
+        if isinstance(stage.extractor, RemoteExtractor):
+            files = [(job.source.dialogue, job.duration) for job in todo.jobs]
+            return Work(stage.role, *counts, note=stage.extractor.estimate(files))
+        heard, took = timings.get(self._timing_key(stage), (0.0, 0.0))
+        on_gpu = self._on_gpu(stage)
+        cost = took / heard if heard else None if on_gpu else stage.extractor.cost
+        sharing = len(self.plan.devices) if on_gpu else workers
+        return Work(stage.role, *counts, None if cost is None else counts[2] * cost / sharing)
 
-    def _kind(self, role: str) -> type[Artifact]:
-        return next(s.extractor.makes for s in self.plan.stages if s.role == role)
+    def _on_gpu(self, stage: Stage) -> bool:
+        return stage.extractor.device == "gpu" and self.plan.devices != (devices.CPU,)
+
+    def _timing_key(self, stage: Stage) -> str:
+        return digest(stage.identity) + ("/gpu" if self._on_gpu(stage) else "")
 
     def _media_jobs(self) -> list[Job]:
         jobs = []
-        for target, source in self.sources.items():
-            key = digest(["media", media.VERSION, asdict(media.LIMITS), source.sha256])
-            self.keys[target, MEDIA] = key
+        for target in self.here:
+            source = self.sources[target]
+            rules = [media.VERSION, asdict(media.LIMITS)]
+            if source.has_frames:
+                rules += [video.VERSION, asdict(video.LIMITS)]
+            key = digest([MEDIA, *rules, source.sha256])
+            self.keys[target, MEDIA] = self.keys[target, VIDEO] = key
             jobs.append(Job(source, key, (), self._duration(target)))
         return jobs
 
     def _duration(self, target: Target) -> float:
         if target in self.media:
             return self.media[target].duration
-        return media.read_duration(self.sources[target].path) or 0.0
+        return media.read_duration(self.sources[target].sound) or 0.0
 
     def _read_media(self) -> None:
-        for target in self.sources:
+        for target in self.here:
             info = self.store.read(MediaInfo, self.keys[target, MEDIA])
             if info is not None:
                 self.media[target] = info
 
-    def _probe(self) -> None:
-        jobs = self._media_jobs()
-        todo = [job for job in jobs if not self.store.has(MediaInfo, job.key)]
-        self._do(MEDIA, todo, len(jobs) - len(todo), None)
+    def _probe(self, engines: _Engines) -> None:
+        todo = self._todo(MediaInfo, self._media_jobs())
+        with self._line(MEDIA, todo) as line:
+            self._record(
+                MEDIA, todo, [_counted(end, line) for end in engines.pool.probe(todo.jobs)]
+            )
         self._read_media()
 
     def _stage_jobs(self, stage: Stage) -> list[Job]:
@@ -165,7 +243,8 @@ class _Run:
         outputs = self.plan.roles_of_outputs()
         references = {d.id for d in self.plan.dialogues_with_reference(stage.role)}
         jobs = []
-        for target, source in self.sources.items():
+        for target in self.here:
+            source = self.sources[target]
             side, id_ = target
             wanted = stage.role in outputs if side == "output" else id_ in references
             if wanted and self._sound(target):
@@ -187,175 +266,135 @@ class _Run:
         inputs = {kind: self.keys[target, role] for kind, role in stage.inputs.items()}
         key = artifact_key(stage, source.sha256, source.dialogue, inputs)
         self.keys[target, stage.role] = key
-        return Job(source, key, tuple(inputs.items()), self._duration(target))
+        extractor = stage.extractor
+        return Job(
+            source,
+            key,
+            tuple(inputs.items()),
+            self._duration(target),
+            extractor.reads_frames,
+            extractor.reads_reference_frames,
+        )
 
-    def _extract(self, stage: Stage) -> None:
-        jobs = self._stage_jobs(stage)
-        todo = [job for job in jobs if not self.store.has(stage.extractor.makes, job.key)]
-        self._do(stage.role, todo, len(jobs) - len(todo), stage)
-
-    def _do(self, role: str, todo: Sequence[Job], cached: int, stage: Stage | None) -> None:
-        if not todo or self._pool is None:
-            return
-        # Equal files of equal dialogues are one job.
-        targets: dict[str, list[Target]] = {}
+    def _todo(self, kind: type[Artifact], jobs: Sequence[Job]) -> _Todo:
         first: dict[str, Job] = {}
-        for job in todo:
-            targets.setdefault(job.key, []).append((job.source.side, job.source.dialogue.id))
+        targets: dict[str, list[Target]] = {}
+        cached = 0
+        for job in jobs:
+            if job.key not in first and self.store.has(kind, job.key):
+                cached += 1
+                continue
             first.setdefault(job.key, job)
-        jobs = list(first.values())
-        heard = took = 0.0
-        with self.reporter.stage(role, len(jobs), cached) as line:
-            if stage is None:
-                done = self._pool.probe(jobs)
-            else:
-                spec = StageSpec(type(stage.extractor), stage.extractor.settings)
-                done = self._pool.extract(spec, jobs)
-            for end in done:
-                line.advance()
-                if end.problem:
-                    for target in targets[end.job.key]:
-                        self.failures[target, role] = f"{role}: {end.problem}"
-                else:
-                    heard += end.job.duration
-                    took += end.cpu_seconds
-        if stage is not None:
-            self.store.add_timing(digest(stage.identity), heard, took)
+            targets.setdefault(job.key, []).append((job.source.side, job.source.dialogue.id))
+        return _Todo(tuple(first.values()), targets, cached)
 
-    def _measure(self) -> list[Outcome]:
+    @contextmanager
+    def _line(self, role: str, todo: _Todo) -> Iterator[Line]:
+        """A line of progress, unless there is nothing to do."""
+        reporter = self.reporter if todo.jobs else Silent()
+        with reporter.stage(role, len(todo.jobs), todo.cached) as line:
+            yield line
+
+    def _stages(self, engines: _Engines) -> None:
+        """Each stage once what it reads is made: local ones in turn, services beside them."""
+        waiting = list(self.plan.stages)
+        asked: dict[Future[str | None], _Asked] = {}
+        made = {MEDIA}
+        while waiting or asked:
+            for stage in list(waiting):
+                extractor = stage.extractor
+                if isinstance(extractor, RemoteExtractor) and _may_ask(stage, made, asked.values()):
+                    waiting.remove(stage)
+                    started = self._ask(stage, extractor, engines)
+                    asked[started.stopped] = started
+            local = next((stage for stage in waiting if _may_run(stage, made)), None)
+            if local is not None:
+                waiting.remove(local)
+                self._extract(local, engines)
+                made.add(local.role)
+            patience = None if local is None else 0
+            for future in wait(asked, patience, return_when=FIRST_COMPLETED).done:
+                self._answered(asked.pop(future), made)
+
+    def _extract(self, stage: Stage, engines: _Engines) -> None:
+        todo = self._todo(stage.extractor.makes, self._stage_jobs(stage))
+        if not todo.jobs:
+            return
+        spec = StageSpec(type(stage.extractor), stage.extractor.settings)
+        ends: list[Done] = []
+        with self._line(stage.role, todo) as line:
+            if stage.extractor.device == "gpu":
+                work = engines.accelerators.extract(
+                    spec, todo.jobs, lambda end: ends.append(_counted(end, line))
+                )
+                engines.background.start(work).result()
+            else:
+                ends += [_counted(end, line) for end in engines.pool.extract(spec, todo.jobs)]
+        self._record(stage.role, todo, ends)
+        good = [end for end in ends if end.problem is None]
+        self.store.add_timing(
+            self._timing_key(stage),
+            sum(end.job.duration for end in good),
+            sum(end.seconds for end in good),
+        )
+
+    def _ask(self, stage: Stage, extractor: RemoteExtractor[Any], engines: _Engines) -> _Asked:
+        todo = self._todo(stage.extractor.makes, self._stage_jobs(stage))
+        ends: list[Done] = []
+
+        async def ask() -> str | None:
+            if not todo.jobs:
+                return None
+            with self._line(stage.role, todo) as line:
+                return await ask_all(
+                    extractor,
+                    todo.jobs,
+                    self.store,
+                    engines.decoders,
+                    lambda end: ends.append(_counted(end, line)),
+                )
+
+        return _Asked(stage, todo, ends, engines.background.start(ask()))
+
+    def _answered(self, asked: _Asked, made: set[str]) -> None:
+        if (why := asked.stopped.result()) is not None:
+            self.stopped[asked.stage.role] = why
+        self._record(asked.stage.role, asked.todo, asked.ends)
+        made.add(asked.stage.role)
+
+    def _record(self, role: str, todo: _Todo, ends: Sequence[Done]) -> None:
+        for end in ends:
+            if end.problem:
+                for target in todo.targets[end.job.key]:
+                    self.failures[target, role] = f"{role}: {end.problem}"
+
+    def _measure(self) -> tuple[list[Outcome], Mapping[str, SetValue]]:
         total = len(self.plan.metrics) * len(self.plan.samples)
+        found = Found(self.keys, self.failures, self.media)
         outcomes = []
         with self.reporter.stage("metrics", total, 0) as line:
-            for job in self.plan.metrics:
-                for sample in self.plan.samples:
-                    outcomes.append(self._outcome(job, sample))
-                    line.advance()
-        return outcomes
-
-    def _outcome(self, job: MetricJob, sample: Sample) -> Outcome:
-        dialogue = sample.dialogue
-        target: Target = "output", dialogue.id
-        reason = job.metric.not_applicable(dialogue)
-        if reason is not None:
-            return Outcome(dialogue.id, job.name, "not_applicable", {}, reason)
-        failure = self._failure(job, dialogue)
-        if failure is not None:
-            return Outcome(dialogue.id, job.name, "failed", {}, failure)
-        info = self.media.get(target)
-        if info is None or info.problem is not None:
-            why = "no output file" if info is None else info.problem
-            return Outcome(dialogue.id, job.name, "missing", job.metric.worst(dialogue), why)
-        return self._scored(job, dialogue)
-
-    def _failure(self, job: MetricJob, dialogue: Dialogue) -> str | None:
-        wanted: list[tuple[Target, str]] = [(("output", dialogue.id), MEDIA)]
-        wanted += [(("output", dialogue.id), role) for role in job.inputs.values()]
-        wanted += [(("reference", dialogue.id), role) for role in job.reference_inputs.values()]
-        found = [self.failures[need] for need in wanted if need in self.failures]
-        reference = self.media.get(("reference", dialogue.id))
-        if job.reference_inputs and reference is not None and reference.problem:
-            found.append(f"reference recording {dialogue.audio}: {reference.problem}")
-        return found[0] if found else None
-
-    def _scored(self, job: MetricJob, dialogue: Dialogue) -> Outcome:
-        id_ = dialogue.id
-        outputs = {k: self.keys[("output", id_), r] for k, r in job.inputs.items()}
-        references = {k: self.keys[("reference", id_), r] for k, r in job.reference_inputs.items()}
-        key = _measurement_key(job, dialogue, outputs, references)
-        kept = self.store.read(Measurement, key)
-        if kept is None:
-            try:
-                kept = self._measured(job, dialogue, outputs, references)
-            except Exception as error:
-                logger.debug("metric %s of %s failed", job.name, id_, exc_info=error)
-                why = f"metric {job.name}: {type(error).__name__}: {error}"
-                return Outcome(id_, job.name, "failed", {}, why)
-            self.store.write(key, kept)
-        if kept.missing is not None:
-            return Outcome(id_, job.name, "missing", kept.counts, kept.missing)
-        return Outcome(id_, job.name, "scored", kept.counts)
-
-    def _measured(
-        self,
-        job: MetricJob,
-        dialogue: Dialogue,
-        outputs: Mapping[type[Artifact], str],
-        references: Mapping[type[Artifact], str],
-    ) -> Measurement:
-        artifacts = Artifacts(self._load(outputs), self._load(references))
-        try:
-            counts, missing = job.metric.measure(dialogue, artifacts), None
-        except MissingOutputError as error:
-            counts, missing = job.metric.worst(dialogue), str(error)
-        return Measurement(_checked(job, counts), missing)
-
-    def _load(self, keys: Mapping[type[Artifact], str]) -> dict[type[Artifact], Artifact]:
-        found: dict[type[Artifact], Artifact] = {}
-        for kind, key in keys.items():
-            artifact = self.store.read(kind, key)
-            if artifact is None:
-                raise RuntimeError(f"its {kind.kind} left the cache during the run")
-            found[kind] = artifact
-        return found
+            for outcome in measure(self.plan, self.store, found):
+                outcomes.append(outcome)
+                line.advance()
+        return outcomes, measure_sets(self.plan, self.store, found, outcomes)
 
 
-def _sources(plan: Plan) -> dict[Target, Source]:
-    """Every file the plan reads, with its sha256; outputs first."""
-    wanted: list[tuple[Side, Dialogue, Path]] = [
-        ("output", sample.dialogue, sample.output) for sample in plan.samples if sample.output
-    ]
-    referenced = {
-        dialogue.id: (dialogue, dialogue.audio)
-        for job in plan.metrics
-        for role in job.reference_inputs.values()
-        for dialogue in plan.dialogues_with_reference(role)
-        if dialogue.audio
-    }
-    wanted += [("reference", dialogue, audio) for dialogue, audio in referenced.values()]
-    with ThreadPoolExecutor(4) as threads:
-        hashes = threads.map(lambda item: _content(item[2]), wanted)
-    return {
-        (side, dialogue.id): Source(side, dialogue, path, sha256)
-        for (side, dialogue, path), sha256 in zip(wanted, hashes, strict=True)
-    }
+def _may_run(stage: Stage, made: set[str]) -> bool:
+    local = not isinstance(stage.extractor, RemoteExtractor)
+    return local and made.issuperset(stage.inputs.values())
 
 
-def _content(path: Path) -> str:
-    """The file's sha256; a file that cannot be opened is left for the media door to name."""
-    try:
-        return file_sha256(path)
-    except OSError:
-        return digest(["cannot be opened", str(path)])
-
-
-def _measurement_key(
-    job: MetricJob,
-    dialogue: Dialogue,
-    outputs: Mapping[type[Artifact], str],
-    references: Mapping[type[Artifact], str],
-) -> str:
-    return digest(
-        [
-            job.metric.name,
-            job.metric.version,
-            job.settings,
-            dialogue.id,
-            [
-                [turn.speaker, turn.text, turn.segment and asdict(turn.segment)]
-                for turn in dialogue.turns
-            ],
-            asdict(dialogue.style),
-            dialogue.duration,
-            {kind.kind: key for kind, key in outputs.items()},
-            {kind.kind: key for kind, key in references.items()},
-        ]
+def _may_ask(stage: Stage, made: set[str], under_way: Iterable[_Asked]) -> bool:
+    """Two roles that ask the same must not ask at once: the second finds the first's answers."""
+    return made.issuperset(stage.inputs.values()) and all(
+        asked.stage.identity != stage.identity for asked in under_way
     )
 
 
-def _checked(job: MetricJob, counts: Counts) -> dict[str, float]:
-    if set(counts) != set(job.metric.fields):
-        raise ValueError(f"counts {sorted(counts)}, expected {sorted(job.metric.fields)}")
-    plain = {name: float(np.float64(counts[name])) for name in job.metric.fields}
-    if not all(math.isfinite(value) for value in plain.values()):
-        raise ValueError(f"counts that are not finite: {plain}")
-    return plain
+def _counted(end: Done, line: Line) -> Done:
+    line.advance(0.0 if end.problem else end.job.duration)
+    return end
+
+
+def _seconds(jobs: Sequence[Job]) -> float:
+    return sum(job.duration for job in jobs)

@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from mmdia_eval import __version__
+from mmdia_eval import __version__, statistics
+from mmdia_eval.api import Metric
 from mmdia_eval.benchmark import Benchmark, load_benchmark, resolve_benchmark
+from mmdia_eval.choices import Choices
 from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.media import CLIPPED_ABOVE
 from mmdia_eval.plan import MetricJob, Plan, make_plan
@@ -24,6 +26,7 @@ from mmdia_eval.results import (
     ExtractorRecord,
     Interval,
     MetricResult,
+    NotRunRecord,
     ProtocolRecord,
     Results,
     Row,
@@ -43,7 +46,10 @@ Style = Literal["description", "triplet"]
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be scored, resolved and checked: nothing has run yet."""
+    """What is to be scored, resolved and checked: nothing has run yet.
+
+    `not_run` are the metrics left out, with those of the results file that this run joins.
+    """
 
     submission: Submission
     benchmark: Benchmark
@@ -51,6 +57,7 @@ class Request:
     plan: Plan
     split: Split
     style: Style | None
+    not_run: tuple[NotRunRecord, ...] = ()
 
 
 def score(
@@ -65,6 +72,11 @@ def score(
     out: Path | str | None = None,
     cache: Path | str | None = None,
     jobs: int | None = None,
+    device: str = "auto",
+    judge: str | None = None,
+    judge_url: str | None = None,
+    max_judge_cost: float | None = None,
+    skip_unavailable: bool = False,
     reporter: Reporter | None = None,
 ) -> Results:
     """Score a folder of a system's outputs.
@@ -72,7 +84,7 @@ def score(
     Args:
         outputs: folder of `output_<dialogue id>.<ext>` or `<dialogue id>.<ext>` files, with an
             optional `submission.toml`.
-        task: 1, speech from a script and a style.
+        task: 1, speech from a script and a style; 2, speech from a script and keyframes.
         split: one of the benchmark's splits.
         protocol: a shipped protocol's name or the path of a protocol's TOML file.
         benchmark: a benchmark folder, or "mini"; by default `MMDIA_BENCHMARK`, else "mini".
@@ -81,13 +93,23 @@ def score(
         out: where to write the results file; its rows go beside it. None writes nothing.
         cache: folder of the artifacts; by default `MMDIA_CACHE` or the user's cache folder.
         jobs: worker processes; by default one for each processor.
+        device: for stages that want an accelerator: "auto" (every GPU, else the CPU), "cpu",
+            "cuda" (every GPU), or one such as "cuda:0".
+        judge: who judges, such as "gemini:gemini-2.5-pro"; without one, metrics that need a judge
+            are not run.
+        judge_url: address of the judge's service, where it is not the usual one.
+        max_judge_cost: stop asking at this many US dollars.
+        skip_unavailable: leave out metrics for which a package, a model or a command is missing,
+            instead of refusing to score. They are in `Results.not_run`, each with the reason.
         reporter: told of the progress.
 
     Raises:
         UserError: for bad usage or input, with every problem found.
     """
     path = None if out is None else Path(out)
-    request = prepare(outputs, task, split, protocol, benchmark, metrics, style, path)
+    unavailable: Literal["skipped", "refused"] = "skipped" if skip_unavailable else "refused"
+    choices = Choices(device, judge, judge_url, max_judge_cost, unavailable)
+    request = prepare(outputs, task, split, protocol, benchmark, metrics, style, path, choices)
     store = Store(Path(cache) if cache else default_root())
     return execute(request, store, jobs or default_jobs(), reporter, path)[0]
 
@@ -109,17 +131,23 @@ def prepare(
     metrics: Sequence[str] = (),
     style: Style | None = None,
     out: Path | None = None,
+    choices: Choices | None = None,
 ) -> Request:
     """Read and check everything that a run needs. Raises UserError; runs no engine."""
     checked = _task(task)
     loaded = load_benchmark(resolve_benchmark(benchmark))
     chosen = load_protocol(protocol)
-    dialogues = loaded.split(split)
-    names = _with_existing(metrics, chosen, loaded.split_sha256(split), out)
+    dialogues = loaded.split(split, checked)
+    existing = _existing(metrics, chosen, loaded.split_sha256(split), out)
+    names = list(
+        dict.fromkeys([*metrics, *(m.name for m in existing.metrics)] if existing else metrics)
+    )
     problems: list[str] = []
     try:
         unanswered = [Sample(dialogue, None) for dialogue in dialogues]
-        plan = make_plan(chosen, checked, unanswered, loaded.scripts, names)
+        plan = make_plan(
+            chosen.of(checked, style), checked, unanswered, loaded.scripts, names, choices
+        )
     except ProblemsError as error:
         problems += error.problems
     try:
@@ -129,7 +157,8 @@ def prepare(
     if problems:
         raise ProblemsError(problems)
     plan = replace(plan, samples=submission.samples)
-    return Request(submission, loaded, chosen, plan, _split(split), style)
+    not_run = _not_run(plan, existing)
+    return Request(submission, loaded, chosen, plan, _split(split), style, not_run)
 
 
 def _task(task: int) -> Task:
@@ -143,15 +172,26 @@ def _split(split: str) -> Split:
     return next(known for known in SPLITS if known == split)
 
 
-def _with_existing(
+def _existing(
     names: Sequence[str], protocol: Protocol, split_sha256: str, out: Path | None
-) -> Sequence[str]:
-    """A metric asked for by name joins those already in the results file of the same run."""
+) -> Results | None:
+    """The results file of the same run, whose metrics those asked for by name join."""
     if not names or out is None or not out.exists():
-        return names
+        return None
     old = read_results(out)
     same = (old.protocol.sha256, old.benchmark.split_sha256) == (protocol.sha256, split_sha256)
-    return [*names, *(m.name for m in old.metrics if m.name not in names)] if same else names
+    return old if same else None
+
+
+def _not_run(plan: Plan, existing: Results | None) -> tuple[NotRunRecord, ...]:
+    """What this plan leaves out, and what the existing file did and this plan does not measure."""
+    left = {
+        one.name: NotRunRecord(name=one.name, metric=one.metric, reason=one.reason)
+        for one in plan.not_run
+    }
+    measured = {job.name for job in plan.metrics}
+    before = {one.name: one for one in existing.not_run} if existing else {}
+    return tuple(one for one in {**before, **left}.values() if one.name not in measured)
 
 
 def assemble(request: Request, found: RunResult) -> tuple[Results, list[Row]]:
@@ -159,7 +199,9 @@ def assemble(request: Request, found: RunResult) -> tuple[Results, list[Row]]:
     by_metric: dict[str, list[Outcome]] = {job.name: [] for job in request.plan.metrics}
     for outcome in sorted(found.outcomes, key=lambda outcome: outcome.dialogue):
         by_metric[outcome.metric].append(outcome)
-    metrics = [_metric_result(request, job, by_metric[job.name]) for job in request.plan.metrics]
+    metrics = [
+        _metric_result(request, job, by_metric[job.name], found) for job in request.plan.metrics
+    ]
     rows = [_row(job, outcome) for job in request.plan.metrics for outcome in by_metric[job.name]]
     failed = any(metric.coverage.failed for metric in metrics)
     system = request.submission.system
@@ -192,25 +234,31 @@ def assemble(request: Request, found: RunResult) -> tuple[Results, list[Row]]:
             training_data_overlap=system.training_data_overlap,
         ),
         metrics=metrics,
+        not_run=list(request.not_run),
         warnings=[*_warnings(request, found, metrics), *_unverified(extractors)],
         provenance=provenance(
             command=[Path(sys.argv[0]).name, *sys.argv[1:]],
             submission_sha256=digest(dict(found.output_sha256)),
             extractors=extractors,
+            accelerators=found.accelerators,
         ),
     )
     return results, rows
 
 
-def _metric_result(request: Request, job: MetricJob, outcomes: Sequence[Outcome]) -> MetricResult:
+def _metric_result(
+    request: Request, job: MetricJob, outcomes: Sequence[Outcome], found: RunResult
+) -> MetricResult:
     metric = job.metric
     statuses = Counter(outcome.status for outcome in outcomes)
     counting = [o.counts for o in outcomes if o.status in ("scored", "missing")]
-    value = corpus_value(counting, metric.reduce)
-    # Rows that do not count stay as zeros: every metric resamples the same dialogues.
-    zeros = dict.fromkeys(metric.fields, 0.0)
-    found = bootstrap_interval([outcome.counts or zeros for outcome in outcomes], metric.reduce)
-    interval = Interval(**asdict(found)) if found and value is not None else None
+    if (of_set := found.sets.get(job.name)) is not None:
+        value, drawn = of_set.value, of_set.interval
+        components = {**metric.components(counting), **(of_set.components or {})}
+    else:
+        value, drawn = corpus_value(counting, metric.reduce), _bootstrap(metric, outcomes)
+        components = dict(metric.components(counting)) if counting else {}
+    interval = Interval(**asdict(drawn)) if drawn and value is not None else None
     return MetricResult(
         name=job.name,
         metric=metric.name,
@@ -229,8 +277,14 @@ def _metric_result(request: Request, job: MetricJob, outcomes: Sequence[Outcome]
             failed=statuses["failed"],
         ),
         companion=metric.companion,
-        components=_finite(metric.components(counting)) if counting else {},
+        components=_finite(components),
     )
+
+
+def _bootstrap(metric: Metric, outcomes: Sequence[Outcome]) -> statistics.Interval | None:
+    # Rows that do not count stay as zeros: every metric resamples the same dialogues.
+    zeros = dict.fromkeys(metric.fields, 0.0)
+    return bootstrap_interval([outcome.counts or zeros for outcome in outcomes], metric.reduce)
 
 
 def _row(job: MetricJob, outcome: Outcome) -> Row:
@@ -253,13 +307,13 @@ def signature(request: Request, job: MetricJob) -> str:
         f"#{digest(stages[role].identity)[:8]}"
         for role in sorted(set(job.roles) & stages.keys())
     ]
+    settings = {**job.settings, "aggregation": job.metric.aggregation}
     parts = [
         f"{job.metric.name}@{job.metric.version}",
         f"protocol:{request.protocol.name}@{request.protocol.version}#{request.protocol.sha256[:8]}",
         f"split:{request.split}#{request.benchmark.split_sha256(request.split)[:8]}",
         *engines,
-        *(f"{name}:{value}" for name, value in sorted(job.settings.items())),
-        f"aggregation:{job.metric.aggregation}",
+        *(f"{name}:{value}" for name, value in sorted(settings.items())),
         f"mmdia-eval:{__version__}",
     ]
     return "|".join(parts)
@@ -282,6 +336,8 @@ def _warnings(request: Request, found: RunResult, metrics: Sequence[MetricResult
             f"{len(clipped)} outputs have more than {CLIPPED_ABOVE:.0%} of their samples at full "
             f"scale: {_some(clipped)}"
         )
+    warnings += [f"{role} was stopped: {why}" for role, why in found.stopped.items()]
+    warnings += [f"{name} has no value: {s.problem}" for name, s in found.sets.items() if s.problem]
     if found.discarded:
         warnings.append(f"{found.discarded} damaged cache entries were thrown away and made again")
     warnings += [

@@ -10,7 +10,8 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,9 +21,10 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
 from mmdia_eval.files import write_atomic
-from mmdia_eval.types import Artifact, Audio, FloatArray
+from mmdia_eval.types import Artifact, Audio, FloatArray, Frames
 
 A = TypeVar("A", bound=Artifact)
+D = TypeVar("D")
 FORMAT = 1
 
 
@@ -105,7 +107,7 @@ class Store:
         """Keep a file's decoded sound for the other stages of this run."""
         path = self.audio_path(sha256)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
+        part = path.with_suffix(f".{secrets.token_hex(8)}.part")
         with part.open("wb") as file:
             np.save(file, audio.samples)
         part.replace(path)
@@ -117,8 +119,46 @@ class Store:
             return Audio(samples)
         return None
 
-    def drop_audio(self, sha256: str) -> None:
-        self.audio_path(sha256).unlink(missing_ok=True)
+    def frames_path(self, sha256: str) -> Path:
+        return self.root / "frames" / f"{sha256}.npy"
+
+    def write_frames(self, sha256: str, decode: Callable[[Path], D]) -> D:
+        """Let `decode` write a file's frames to a path, and keep them for this run if it did."""
+        path = self.frames_path(sha256)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{secrets.token_hex(8)}.part")
+        try:
+            found = decode(part)
+            with path.with_suffix(".decodes").open("ab") as count:
+                count.write(b".")
+            if part.exists():
+                part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        return found
+
+    def read_frames(self, sha256: str) -> Frames | None:
+        """The decoded frames, mapped into memory; None when they are not there or cut short."""
+        with contextlib.suppress(OSError, ValueError):
+            frames: Frames = np.load(self.frames_path(sha256), mmap_mode="r")
+            return frames
+        return None
+
+    def decodes(self, sha256: str) -> int:
+        """How often the file's frames were decoded since its media were last dropped."""
+        with contextlib.suppress(OSError):
+            return self.frames_path(sha256).with_suffix(".decodes").stat().st_size
+        return 0
+
+    def existing_root(self) -> Path:
+        """The root, or the nearest folder above it that exists."""
+        return next(p for p in (self.root, *self.root.resolve().parents) if p.exists())
+
+    def drop_media(self, sha256: str) -> None:
+        """Forget a file's sound and frames."""
+        frames = self.frames_path(sha256)
+        for path in (self.audio_path(sha256), frames, frames.with_suffix(".decodes")):
+            path.unlink(missing_ok=True)
 
     def read_timings(self) -> dict[str, tuple[float, float]]:
         """Per extractor: seconds of audio heard on this machine, and CPU seconds it took."""

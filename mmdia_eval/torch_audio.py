@@ -35,6 +35,16 @@ def prepare() -> None:
         sys.modules[_EXTENSION] = _without_linked_code()
 
 
+def full_precision() -> None:
+    """Have CUDA compute float32 in float32: TensorFloat-32, which convolutions use by default, is
+    no reproducible substitute (pyannote/pyannote-audio issue 1370). For the rest of the process.
+    """
+    import torch  # noqa: PLC0415
+
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
 def _without_linked_code() -> ModuleType:
     def refuse(function: Any) -> Any:
         def refused(*_: Any, **__: Any) -> Any:

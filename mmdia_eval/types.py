@@ -20,9 +20,12 @@ Split = Literal["hard", "test", "ood", "bench"]
 SPLITS: tuple[Split, ...] = ("hard", "test", "ood", "bench")
 
 SAMPLE_RATE = 16_000
+FRAME_RATE = 25
 """Hz. Every engine of the harness hears mono float32 at this rate."""
 
 FloatArray = NDArray[np.float32]
+Frames = NDArray[np.uint8]
+"""Pictures (T, height, width, 3), red-green-blue, `FRAME_RATE` a second."""
 
 
 @dataclass(frozen=True, order=True)
@@ -66,12 +69,19 @@ class Turn:
 
 @dataclass(frozen=True)
 class Style:
-    """How a dialogue should sound: free description, and the affective triplet."""
+    """How a dialogue should sound: free description, and the affective triplet.
+
+    `relationship` and `interaction_type` are categories (the paper's Tables 11 and 12): what a
+    judge is asked for. The triplet that a system is told, where it is told one, is in the
+    annotators' own words: `relationship_tag`, `interaction_type_tag` and `emotional_tone`.
+    """
 
     description: str | None = None
     relationship: str | None = None
     interaction_type: str | None = None
     emotional_tone: str | None = None
+    relationship_tag: str | None = None
+    interaction_type_tag: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,10 @@ class Keyframe:
 
 @dataclass(frozen=True)
 class Dialogue:
-    """One reference item of a benchmark. `duration` is the reference's, in seconds, where known."""
+    """One reference item of a benchmark. `duration` is the reference's, in seconds, where known.
+
+    `tasks` are those that it is part of: Tasks 2 and 3 take some dialogues of a split only.
+    """
 
     id: str
     turns: tuple[Turn, ...]
@@ -94,6 +107,7 @@ class Dialogue:
     video: Path | None = None
     duration: float | None = None
     keyframes: tuple[Keyframe, ...] = ()
+    tasks: tuple[Task, ...] = TASKS
 
     @cached_property
     def speakers(self) -> tuple[str, ...]:
@@ -373,6 +387,8 @@ class Draw:
     """One reply of a judge. `answers` is what was read from it; empty when `problem` says why not.
 
     `model` is the version that the service says answered; `retries` counts transport faults before.
+    `nonce` is the random mark around the data in this call's prompt: draws with one nonce share a
+    call, and its tokens. `audio_tokens` are those of `input_tokens` that are sound, where known.
     """
 
     reply: str
@@ -383,15 +399,24 @@ class Draw:
     output_tokens: int
     retries: int
     problem: str | None = None
+    nonce: str = ""
+    audio_tokens: int = 0
 
 
 @dataclass(frozen=True)
 class Verdict(Artifact):
-    """What a judge says of one dialogue, draw by draw. `prompt_sha256` is that of the rubric."""
+    """What a judge says of one dialogue, draw by draw. `prompt_sha256` is that of the rubric.
+
+    `draws` holds every reply that was paid for, those that could not be read too.
+    """
 
     kind: ClassVar[str] = "verdict"
     draws: tuple[Draw, ...]
     prompt_sha256: str
+
+    @property
+    def readable(self) -> tuple[Draw, ...]:
+        return tuple(draw for draw in self.draws if draw.problem is None)
 
 
 A = TypeVar("A", bound=Artifact)

@@ -1,4 +1,4 @@
-"""Worker processes: decode a file, or run one stage's engine over it, and keep the artifact.
+"""Worker processes on the CPU: decode a file, or run one stage's engine over it.
 
 A worker holds one engine at a time. One that dies or hangs costs the file it was at: the pool
 starts another and goes on.
@@ -10,19 +10,21 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
-from dataclasses import dataclass
+from concurrent.futures import Future, as_completed
+from dataclasses import dataclass, replace
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Literal
 
-from mmdia_eval import media, models
+from mmdia_eval import media, models, video
 from mmdia_eval.api import Extractor, Inputs
+from mmdia_eval.errors import UserError
 from mmdia_eval.store import Store
-from mmdia_eval.types import Artifact, Artifacts, Audio, Dialogue
+from mmdia_eval.types import Artifact, Artifacts, Audio, Dialogue, Frames, VideoInfo
 
 logger = logging.getLogger(__name__)
 
@@ -35,22 +37,39 @@ PATIENCE_PER_SECOND = 60.0
 
 @dataclass(frozen=True)
 class Source:
-    """A file to look at: a system's output, or a reference recording."""
+    """A file to look at: a system's output, or a reference recording.
+
+    Its sound is its own, or that of the benchmark's `driving` recording; `sha256` is of the content
+    of both. `reference` is the content of the reference's file, where
+    its frames are wanted beside this one's.
+    """
 
     side: Side
     dialogue: Dialogue
     path: Path
     sha256: str
+    driving: Path | None = None
+    has_frames: bool = False
+    reference: str | None = None
+
+    @property
+    def sound(self) -> Path:
+        return self.driving or self.path
 
 
 @dataclass(frozen=True)
 class Job:
-    """Make the artifact `key` of a source, from artifacts already in the store."""
+    """Make the artifact `key` of a source, from artifacts already in the store.
+
+    `frames`: its pictures are wanted too; `reference_frames`: and the reference's.
+    """
 
     source: Source
     key: str
     inputs: tuple[tuple[type[Artifact], str], ...]
     duration: float
+    frames: bool = False
+    reference_frames: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,11 +82,14 @@ class StageSpec:
 
 @dataclass(frozen=True)
 class Done:
-    """How a job ended: `problem` is None when its artifact is in the store."""
+    """How a job ended: `problem` is None when its artifact is in the store.
+
+    `seconds` are those of the worker: of its processor, or by the clock where a GPU did the work.
+    """
 
     job: Job
     problem: str | None
-    cpu_seconds: float = 0.0
+    seconds: float = 0.0
 
 
 class _Process(SpawnProcess):
@@ -79,23 +101,36 @@ class _Process(SpawnProcess):
 
     @staticmethod
     def _Popen(process_obj: Any) -> Any:  # noqa: N802 - multiprocessing's name
-        main = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")
-        try:
-            return SpawnProcess._Popen(process_obj)  # noqa: SLF001
-        finally:
-            sys.modules["__main__"] = main
+        with _spawning:
+            main = sys.modules["__main__"]
+            sys.modules["__main__"] = ModuleType("__main__")
+            try:
+                return SpawnProcess._Popen(process_obj)  # noqa: SLF001
+            finally:
+                sys.modules["__main__"] = main
+
+
+_spawning = threading.Lock()
 
 
 class _Context(SpawnContext):
     Process = _Process
 
 
+def process_pool(workers: int, initializer: Callable[..., None], *arguments: Any) -> Any:
+    """A pool of `workers` spawned processes, each made ready by `initializer(*arguments)`."""
+    from pebble import ProcessPool  # noqa: PLC0415
+
+    return ProcessPool(
+        max_workers=workers, initializer=initializer, initargs=arguments, context=_Context()
+    )
+
+
 class Pool:
     """Worker processes, started when first needed and stopped on leaving the context."""
 
     def __init__(self, jobs: int, store: Store, scripts: Sequence[str]) -> None:
-        self._jobs = jobs
+        self.jobs = jobs
         self._arguments = (store.root, tuple(scripts))
         self._pool: Any = None
 
@@ -121,16 +156,19 @@ class Pool:
         ordered = sorted(jobs, key=lambda job: -job.duration)
         return self._map(_extract, ordered, spec)
 
+    def decode(self, job: Job) -> Future[None]:
+        """Put the job's sound into the store, ahead of who needs it elsewhere."""
+        future: Future[None] = self._started().schedule(
+            _decode, args=[job], timeout=patience([job])
+        )
+        return future
+
     def _map(
         self, function: Callable[..., float], jobs: Sequence[Job], *arguments: Any
     ) -> Iterator[Done]:
         pool = self._started()
         futures = {
-            pool.schedule(
-                function,
-                args=[*arguments, job],
-                timeout=PATIENCE + PATIENCE_PER_SECOND * job.duration,
-            ): job
+            pool.schedule(function, args=[*arguments, job], timeout=patience([job])): job
             for job in jobs
         }
         for future in as_completed(futures):
@@ -138,30 +176,33 @@ class Pool:
 
     def _started(self) -> Any:
         if self._pool is None:
-            from pebble import ProcessPool  # noqa: PLC0415
-
-            self._pool = ProcessPool(
-                max_workers=self._jobs,
-                initializer=_start,
-                initargs=self._arguments,
-                context=_Context(),
-            )
+            self._pool = process_pool(self.jobs, _start, *self._arguments)
         return self._pool
 
 
-def _outcome(job: Job, future: Any) -> Done:
-    from pebble import ProcessExpired  # noqa: PLC0415
+def patience(jobs: Sequence[Job]) -> float:
+    """The seconds after which a worker is taken to hang."""
+    return PATIENCE + PATIENCE_PER_SECOND * sum(job.duration for job in jobs)
 
+
+def _outcome(job: Job, future: Any) -> Done:
     try:
         return Done(job, None, future.result())
-    except ProcessExpired as error:
-        how = f"signal {-error.exitcode}" if error.exitcode < 0 else f"exit code {error.exitcode}"
-        return Done(job, f"the worker process died ({how})")
-    except TimeoutError:
-        return Done(job, "the worker gave no answer in time and was stopped")
     except Exception as error:
         logger.debug("%s of %s failed", job.source.side, job.source.path, exc_info=error)
-        return Done(job, f"{type(error).__name__}: {error}")
+        return Done(job, reason(error))
+
+
+def reason(error: Exception) -> str:
+    """What befell a worker, in a line for the results."""
+    from pebble import ProcessExpired  # noqa: PLC0415
+
+    if isinstance(error, ProcessExpired):
+        how = f"signal {-error.exitcode}" if error.exitcode < 0 else f"exit code {error.exitcode}"
+        return f"the worker process died ({how})"
+    if isinstance(error, TimeoutError):
+        return "the worker gave no answer in time and was stopped"
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
 
 @dataclass
@@ -193,11 +234,26 @@ def _state() -> _Worker:
 
 def _probe(job: Job) -> float:
     begin = time.process_time()
-    info, audio = media.decode(job.source.path)
+    source, store = job.source, _state().store
+    info, audio = media.decode(source.sound)
     if audio is not None:
-        _state().store.write_audio(job.source.sha256, audio)
-    _state().store.write(job.key, info)
+        store.write_audio(source.sha256, audio)
+    elif source.driving:
+        raise UserError(f"driving recording {source.sound}: {info.problem}")
+    if source.has_frames:
+        pictures = _decode_frames(store, source)
+        store.write(job.key, pictures)
+        info = replace(info, problem=pictures.problem or info.problem)
+    store.write(job.key, info)
     return time.process_time() - begin
+
+
+def _decode_frames(store: Store, source: Source) -> VideoInfo:
+    return store.write_frames(source.sha256, lambda out: video.decode(source.path, out))
+
+
+def _decode(job: Job) -> None:
+    _audio(_state().store, job.source)
 
 
 def _extract(spec: StageSpec, job: Job) -> float:
@@ -208,38 +264,56 @@ def _extract(spec: StageSpec, job: Job) -> float:
         worker.extractor.load()
         worker.spec = spec
     begin = time.process_time()
-    inputs = Inputs(
-        _audio(worker.store, job.source),
-        job.source.dialogue,
-        _inputs(worker, job),
-        job.source.path,
-    )
-    (artifact,) = worker.extractor.extract([inputs])
+    (artifact,) = worker.extractor.extract([read_inputs(worker.store, job)])
     worker.store.write(job.key, artifact)
     return time.process_time() - begin
+
+
+def read_inputs(store: Store, job: Job) -> Inputs:
+    """What the job's extractor sees; its sound is mapped, so nothing is read of it yet."""
+    found: dict[type[Artifact], Artifact] = {}
+    for kind, key in job.inputs:
+        artifact = store.read(kind, key)
+        if artifact is None:
+            raise RuntimeError(
+                f"the {kind.kind} of {job.source.path} left the cache during the run"
+            )
+        found[kind] = artifact
+    source = job.source
+    return Inputs(
+        _audio(store, source),
+        source.dialogue,
+        Artifacts(found),
+        source.path,
+        _frames(store, source) if job.frames else None,
+        _reference_frames(store, source) if job.reference_frames else None,
+    )
 
 
 def _audio(store: Store, source: Source) -> Audio:
     found = store.read_audio(source.sha256)
     if found is not None:
         return found
-    info, audio = media.decode(source.path)
+    info, audio = media.decode(source.sound)
     if audio is None:
-        raise RuntimeError(f"{source.path} changed while it was scored: {info.problem}")
+        raise RuntimeError(f"{source.sound} changed while it was scored: {info.problem}")
     store.write_audio(source.sha256, audio)
     return audio
 
 
-def _inputs(worker: _Worker, job: Job) -> Artifacts:
-    found: dict[type[Artifact], Artifact] = {}
-    for kind, key in job.inputs:
-        artifact = worker.store.read(kind, key)
-        if artifact is None:
-            raise RuntimeError(
-                f"the {kind.kind} of {job.source.path} left the cache during the run"
-            )
-        found[kind] = artifact
-    return Artifacts(found)
+def _frames(store: Store, source: Source) -> Frames:
+    found = store.read_frames(source.sha256)
+    if found is None:
+        info = _decode_frames(store, source)
+        found = store.read_frames(source.sha256)
+        if found is None:
+            raise RuntimeError(f"{source.path} changed while it was scored: {info.problem}")
+    return found
+
+
+def _reference_frames(store: Store, source: Source) -> Frames | None:
+    """Those of the reference, decoded with the same part of the run; None where there is none."""
+    return store.read_frames(source.reference) if source.reference else None
 
 
 def default_jobs() -> int:

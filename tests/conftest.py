@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,15 @@ def real_speech() -> Path:
     if folder is None:
         pytest.skip("set MMDIA_REAL_DATA to the folder of the real recordings")
     return Path(folder) / "speech"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
+    """Forget speechbrain's placeholders for its old modules, which pyannote.audio brings along.
+
+    hypothesis looks at every module there is, and a placeholder that is looked at warns, or raises
+    ImportError.
+    """
+    for name, module in list(sys.modules.items()):
+        if type(module).__module__ == "speechbrain.utils.importutils":
+            del sys.modules[name]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 import mmdia_eval.attribution
 from mmdia_eval.attribution import ONLY_SPEAKER, Run, speaker_runs, texts_by_speaker
 from mmdia_eval.text import normalizer
-from mmdia_eval.types import Diarization, SpeakerSegment, Transcript, Utterance, Word
+from mmdia_eval.types import Diarization, Segment, SpeakerSegment, Transcript, Utterance, Word
 
 
 def diarization(*segments: tuple[float, float, str]) -> Diarization:
@@ -71,7 +71,11 @@ def test_runs_end_with_the_speaker_or_the_utterance() -> None:
     words = transcript(
         [("one", 0.0, 0.2), ("two", 0.3, 0.5), ("three", 2.1, 2.3)], [("four", 2.5, 2.8)]
     )
-    runs = [Run("A", "one two"), Run("B", "three"), Run("B", "four")]
+    runs = [
+        Run("A", "one two", Segment(0.0, 0.5)),
+        Run("B", "three", Segment(2.1, 2.3)),
+        Run("B", "four", Segment(2.5, 2.8)),
+    ]
     assert speaker_runs(words, TWO, str) == runs
     assert texts_by_speaker(speaker_runs(words, TWO, str)) == {"A": "one two", "B": "three four"}
 

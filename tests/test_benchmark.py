@@ -18,7 +18,7 @@ from mmdia_eval.benchmark import (
 )
 from mmdia_eval.categories import ALIASES, INTERACTION_TYPES, RELATIONSHIPS
 from mmdia_eval.errors import ProblemsError, UserError
-from mmdia_eval.types import SPLITS, Dialogue, Segment, Style, Turn
+from mmdia_eval.types import SPLITS, TASKS, Dialogue, Segment, Style, Turn
 
 text = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20).filter(str.strip)
 seconds = st.floats(0, 1e6)
@@ -29,6 +29,8 @@ styles = st.builds(
     relationship=st.none() | st.sampled_from(RELATIONSHIPS),
     interaction_type=st.none() | st.sampled_from(INTERACTION_TYPES),
     emotional_tone=st.none() | text,
+    relationship_tag=st.none() | text,
+    interaction_type_tag=st.none() | text,
 )
 ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True).filter(
     lambda name: not name.casefold().startswith("output_")
@@ -41,6 +43,7 @@ dialogues = st.builds(
     ),
     style=styles,
     duration=st.none() | st.floats(0.001, 1e6),
+    tasks=st.sets(st.sampled_from(TASKS), min_size=1).map(lambda some: tuple(sorted(some))),
 )
 splits = st.dictionaries(
     st.sampled_from(SPLITS),

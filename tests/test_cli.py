@@ -100,7 +100,7 @@ def test_both_forms_of_output_name_are_taken(invoke: Invoke, outputs: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--task", "2"], "no metrics for task 2; it scores task 1"),
+        (["--task", "3"], "no metrics for task 3; it scores task 1 and 2"),
         (["--task", "7"], "there is no task 7; the tasks are 1, 2, 3"),
         (["--metric", "werr"], "unknown metric 'werr'; protocol 'embedded' has: cpwer,"),
         (["--split", "dev"], "has no split 'dev'; it has"),
@@ -108,7 +108,7 @@ def test_both_forms_of_output_name_are_taken(invoke: Invoke, outputs: Path) -> N
         (["--benchmark", "nowhere"], "nowhere"),
         (["--split", "ood"], "--split"),
     ],
-    ids=["task-2", "task-7", "metric", "split", "protocol", "benchmark", "other-split"],
+    ids=["task-3", "task-7", "metric", "split", "protocol", "benchmark", "other-split"],
 )
 def test_bad_usage_says_what_is_known(
     invoke: Invoke, outputs: Path, arguments: list[str], message: str

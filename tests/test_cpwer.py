@@ -20,7 +20,7 @@ from mmdia_eval.metrics.cpwer import (
     greedy_di_cpwer,
     joined_cpwer,
 )
-from mmdia_eval.metrics.wer import ErrorCounts, Wer, WordErrorSettings, word_errors
+from mmdia_eval.metrics.wer import ErrorCounts, Wer, WerSettings, word_errors
 from mmdia_eval.registry import metric
 from mmdia_eval.types import (
     Artifacts,
@@ -45,23 +45,33 @@ def numbered(*found: str) -> Speakers:
     return {str(i): text for i, text in enumerate(found)}
 
 
-def seglst(runs: list[tuple[str, str]]) -> SegLST:
+def seglst(runs: list[Run]) -> SegLST:
     return SegLST(
         [
-            {"session_id": "s", "speaker": who, "words": text, "start_time": i, "end_time": i + 1}
-            for i, (who, text) in enumerate(runs)
+            {
+                "session_id": "s",
+                "speaker": run.speaker,
+                "words": run.text,
+                "start_time": i,
+                "end_time": i + 1,
+            }
+            for i, run in enumerate(runs)
         ]
     )
 
 
+def whole(side: Speakers) -> list[Run]:
+    return [Run(*item) for item in side.items()]
+
+
 def meeteval_cp(reference: Speakers, hypothesis: Speakers) -> int:
-    pair = [seglst([*side.items()]) for side in (reference, hypothesis)]
+    pair = [seglst(whole(side)) for side in (reference, hypothesis)]
     return int(cp_word_error_rate(*pair).errors)
 
 
 def exact_di_cpwer(reference: Speakers, heard: list[Run]) -> int:
     """DI-cpWER is ORC-WER with its arguments exchanged, and MeetEval's ORC-WER is exact."""
-    return int(orc_word_error_rate(seglst([*heard]), seglst([*reference.items()])).errors)
+    return int(orc_word_error_rate(seglst(heard), seglst(whole(reference))).errors)
 
 
 def test_examples_in_docstrings() -> None:
@@ -133,6 +143,57 @@ def test_cases(reference: list[str], hypothesis: list[str], joined: int, separat
     assert cpwer(*sides).errors == separate
 
 
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "errors", "words"),
+    [
+        (["oneword"], ["oneword"], 0, 1),
+        (["oneword"], ["wrongword"], 1, 1),
+        (["aa bb cc", "dd ee", "ff"], ["ff", "aa bb cc", "dd ee"], 0, 6),
+        (
+            ["aa bb cc ff", "dd ee gg jj kk", "hh ii"],
+            ["aa bb c ff", "dd e ii jj kk", "hi"],
+            5,
+            11,
+        ),
+        (
+            ["aa bb cc", "dd ee", "ff", "gg", "hh ii", "jj kk"],
+            ["aa bb cc", "dd ee gg", "hh ii", "jj kk"],
+            3,
+            11,
+        ),
+        (
+            ["aa bb cc", "dd ee ff gg hh ii jj kk"],
+            ["aa bb cc", "dd ee gg hh", "ii jj kk"],
+            7,
+            11,
+        ),
+        (["a b c d e f g", "h i j k l m n"], ["x b c d e y g", "h i z w l m n"], 4, 14),
+        (["a b c", "d e f"], ["d e f", "a b c"], 0, 6),
+        (["a b", "c d"], ["a b", "c d", "e f"], 2, 4),
+        (["a", "b", "c d"], ["a", "b"], 2, 4),
+        (["a b c d"], ["a b c x"], 1, 4),
+        (["the cat", "sat on"], ["the cat sat", "on"], 2, 4),
+        (["a b", "b c"], ["a b b", "c"], 2, 4),
+        (["a b", "c d"], ["a b", ""], 2, 4),
+        (["a b", "c d e", "f"], ["a x", "c d y", "f"], 2, 6),
+        (["a", "b c", "d"], ["d", "a", "b c"], 0, 4),
+        (["a b", "c d"], ["a", "b c", "d"], 4, 4),
+        (["a b"], ["z", "a e f"], 3, 2),
+        (["a", "b c d e f g h i j k"], ["z", "b c d e f g h i j x"], 2, 11),
+        (["a", "b", "c"], ["b", "c", "d", "a"], 1, 3),
+    ],
+)
+def test_the_documented_cases_of_nemo(
+    reference: list[str], hypothesis: list[str], errors: int, words: int
+) -> None:
+    """Patterns and values of NeMo's `tests/collections/speaker_tasks/utils/test_cpwer.py`.
+
+    Its authors have the values from MeetEval.
+    """
+    found = cpwer(numbered(*reference), numbered(*hypothesis))
+    assert (found.errors, found.words) == (errors, words)
+
+
 def test_joined_depends_on_the_order_of_the_reference() -> None:
     hypothesis = numbered("the cat sat", "on")
     assert joined_cpwer(numbered("the cat", "sat on"), hypothesis).errors == 0
@@ -179,11 +240,11 @@ def test_greedy_di_cpwer_finds_the_optimum_of_mislabelled_dialogues(labels: str,
     rng = random.Random(0)
     for _ in range(10):
         script = [Run(f"S{rng.randrange(size)}", sentence(rng)) for _ in range(8)]
-        heard = [Run(rng.choice(labels), damaged(text, 0.1, rng)) for _, text in script]
+        heard = [Run(rng.choice(labels), damaged(run.text, 0.1, rng)) for run in script]
         reference = texts_by_speaker(script)
         found = greedy_di_cpwer(reference, heard).errors
         assert found == exact_di_cpwer(reference, heard)
-        assert found == greedy_di_cp_word_error_rate(seglst([*script]), seglst([*heard])).errors
+        assert found == greedy_di_cp_word_error_rate(seglst(script), seglst(heard)).errors
 
 
 def test_wrong_labels_alone_cost_nothing_without_speakers() -> None:
@@ -214,9 +275,9 @@ def test_the_joined_definition_forgives_what_cpwer_charges() -> None:
         ]
         reference = texts_by_speaker(script)
         for condition, heard in (
-            (one_label, [Run("X", text) for _, text in script]),
-            (random_labels, [Run(rng.choice("XY"), text) for _, text in script]),
-            (substituted, [Run(who, damaged(text, 0.05, rng)) for who, text in script]),
+            (one_label, [Run("X", run.text) for run in script]),
+            (random_labels, [Run(rng.choice("XY"), run.text) for run in script]),
+            (substituted, [Run(run.speaker, damaged(run.text, 0.05, rng)) for run in script]),
         ):
             pair = reference, texts_by_speaker(heard)
             condition.append((joined_cpwer(*pair), cpwer(*pair)))
@@ -314,7 +375,7 @@ def test_more_than_two_speakers() -> None:
 
 def test_wer_within_cpwer_is_the_wer_metric() -> None:
     script = Dialogue("d", (Turn("Ann", "One two three"), Turn("Bob", "Sat on a mat")))
-    plain = Wer(WordErrorSettings()).measure(script, RIGHT)
+    plain = Wer(WerSettings()).measure(script, RIGHT)
     errors = plain["substitutions"] + plain["deletions"] + plain["insertions"]
     assert cpwer_metric().measure(script, RIGHT)["wer_errors"] == errors > 0
 

@@ -131,6 +131,7 @@ def test_flat(tmp_path: Path) -> None:
     assert style.description == "Two friends tease each other."
     assert (style.relationship, style.interaction_type) == ("Friends", "Banter")
     assert style.emotional_tone == "warm and dry"
+    assert (style.relationship_tag, style.interaction_type_tag) == ("old friends", "teasing")
     other = dialogues["tt1_clip_6"].style
     assert (other.relationship, other.emotional_tone, other.description) == (None, None, None)
     assert {reason: len(places) for reason, places in report.dropped.items()} == {

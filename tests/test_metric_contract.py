@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmdia_eval.api import Counts, Metric
+from mmdia_eval.judges.rubric import DIMENSIONS
 from mmdia_eval.registry import metric
 from mmdia_eval.types import (
     AlignedTurn,
@@ -19,15 +20,18 @@ from mmdia_eval.types import (
     Artifacts,
     Dialogue,
     Diarization,
+    Draw,
     MediaInfo,
     MosPrediction,
     Segment,
     SpeakerEmbeddings,
     SpeakerSegment,
+    Style,
     Transcript,
     Turn,
     TurnScores,
     Utterance,
+    Verdict,
     Word,
 )
 
@@ -42,6 +46,11 @@ SCRIPT = (
     ("Ben", "you never asked me for those"),
 )
 SCORES = {"ovrl": 3.1, "p808": 3.6, "sig": 3.4, "bak": 4.0}
+ANSWERS: dict[str, int | str] = {
+    **dict.fromkeys(DIMENSIONS, 4),
+    "relationship": "Friends",
+    "interaction_type": "Questioning",
+}
 WHOLE = st.integers(0, 1000)
 
 
@@ -53,6 +62,7 @@ def good_dialogue(turns: int = 8) -> Dialogue:
             Turn(speaker, text, Segment(6.0 * i, 6.0 * i + 0.4 * len(text.split())))
             for i, (speaker, text) in enumerate(SCRIPT[:turns])
         ),
+        style=Style("Two friends look for keys.", "Friends", "Questioning", "playful"),
         audio=Path("good.flac"),
         duration=6.0 * turns,
     )
@@ -84,6 +94,7 @@ def good_artifacts(dialogue: Dialogue) -> Artifacts:
         MosPrediction: MosPrediction(SCORES, tuple(TurnScores(i, SCORES) for i in numbers)),
         SpeakerEmbeddings: embeddings,
         Transcript: Transcript(tuple(Utterance(spoken) for spoken in words)),
+        Verdict: Verdict((Draw("", ANSWERS, None, "judge", 900, 100, 0),), "0" * 64),
     }
     return Artifacts(made, {SpeakerEmbeddings: embeddings})
 

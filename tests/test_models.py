@@ -315,13 +315,3 @@ def test_libraries_in_a_worker_are_offline(tmp_path: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
     )
     assert done.stdout.split() == ["OfflineModeIsEnabled"]
-
-
-def test_state_dicts_load_without_unpickling(tmp_path: Path) -> None:
-    torch.save({"w": torch.ones(2)}, tmp_path / "a.pt")
-    put(tmp_path, {"a.safetensors": WEIGHTS})
-    assert models.load_state_dict(tmp_path / "a.pt")["w"].tolist() == [1, 1]
-    assert models.load_state_dict(tmp_path / "a.safetensors")["w"].tolist() == list(range(6))
-    torch.save({"w": Path("anything")}, tmp_path / "b.pt")
-    with pytest.raises(UserError, match="more than tensors"):
-        models.load_state_dict(tmp_path / "b.pt")

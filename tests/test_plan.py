@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from toy_plugins import PeakExtractor, toy_protocol
 
 from mmdia_eval.api import Requirement
+from mmdia_eval.artifact_keys import artifact_key
 from mmdia_eval.errors import ProblemsError
-from mmdia_eval.plan import Plan, artifact_key, make_plan
+from mmdia_eval.plan import Plan, make_plan
 from mmdia_eval.protocol import Protocol, load_protocol
 from mmdia_eval.types import Dialogue, Sample, Segment, Turn
 
 DIALOGUE = Dialogue("d", (Turn("A", "one"), Turn("B", "two")))
 SAMPLES = (Sample(DIALOGUE, None),)
-
-
-def changed(path: Path, **changes: Mapping[str, Any]) -> Protocol:
-    """The toy protocol with keys of its extractors replaced."""
-    content = toy_protocol(path).model_dump()
-    for role, values in changes.items():
-        content["extractors"][role].update(values)
-    return Protocol.model_validate(content)
 
 
 def problems(protocol: Protocol, *metrics: str) -> list[str]:
@@ -45,20 +36,21 @@ def test_only_the_stages_of_the_metrics_asked_for_are_planned() -> None:
 
 
 def test_an_unknown_setting_is_named(tmp_path: Path) -> None:
-    found = problems(changed(tmp_path, peak={"settings": {"log": "x", "loud": 1}}))
+    found = problems(toy_protocol(tmp_path, peak={"settings": {"log": "x", "loud": 1}}))
     assert found == ["extractor 'peak': setting 'loud': Extra inputs are not permitted"]
 
 
 def test_an_unknown_extractor_and_a_missing_role_are_named(tmp_path: Path) -> None:
     assert (
-        "unknown extractor 'nobody'" in problems(changed(tmp_path, peak={"extractor": "nobody"}))[0]
+        "unknown extractor 'nobody'"
+        in problems(toy_protocol(tmp_path, peak={"extractor": "nobody"}))[0]
     )
-    found = problems(changed(tmp_path, doubled={"inputs": {"peak": "summit"}}))
+    found = problems(toy_protocol(tmp_path, doubled={"inputs": {"peak": "summit"}}))
     assert found == ["protocol 'toy' names no extractor for the role 'summit'"]
 
 
 def test_extractors_that_need_each_other_are_named(tmp_path: Path) -> None:
-    found = problems(changed(tmp_path, doubled={"inputs": {"peak": "doubled"}}))
+    found = problems(toy_protocol(tmp_path, doubled={"inputs": {"peak": "doubled"}}))
     assert found == ["extractors need each other: doubled -> doubled"]
 
 

@@ -173,10 +173,10 @@ def test_a_failed_write_leaves_the_old_result(
     path = write_system(tmp_path / "r.json", ROWS)
     before = path.read_bytes()
 
-    def full_disk(file: Path, mode: int) -> None:
+    def full_disk(file: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "chmod", full_disk)
+    monkeypatch.setattr(Path, "replace", full_disk)
     with pytest.raises(OSError, match="No space"):
         write_system(path, word_rows({"d1": 9}))
     assert path.read_bytes() == before

@@ -13,42 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from toy_plugins import Peak, toy_protocol
+from toy_bench import Bench
+from toy_plugins import Peak
 
-from mmdia_eval.plan import Plan, make_plan
-from mmdia_eval.run import RunResult, run, survey
-from mmdia_eval.store import Store
-from mmdia_eval.types import Dialogue, Sample, Turn
-
-
-class Bench:
-    """A folder of tones, one a dialogue, each as loud as its place in the list."""
-
-    def __init__(self, root: Path, texts: list[str]) -> None:
-        self.root, self.log = root, root / "log"
-        self.store = Store(root / "cache")
-        self.samples = []
-        for i, text in enumerate(texts):
-            path = root / f"output_d{i}.wav"
-            samples = np.sin(np.arange(16_000 + 100 * i) / 7) * (i + 1) / 20
-            soundfile.write(path, samples, 16_000, subtype="FLOAT")
-            self.samples.append(Sample(Dialogue(f"d{i}", (Turn("A", text),)), path))
-
-    def plan(self) -> Plan:
-        return make_plan(toy_protocol(self.log), 1, self.samples, ())
-
-    def run(self, jobs: int = 1) -> RunResult:
-        return run(self.plan(), self.store, jobs)
-
-    def statuses(self, result: RunResult) -> dict[str, str]:
-        return {outcome.dialogue: outcome.status for outcome in result.outcomes}
-
-    def calls(self) -> Counter[str]:
-        lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []
-        return Counter(line for line in lines if not line.startswith("load"))
-
-    def artifacts(self) -> list[Path]:
-        return sorted((self.store.root / "artifacts" / "peak").rglob("*.jsonl"))
+from mmdia_eval.run import survey
+from mmdia_eval.types import Sample
 
 
 def test_every_dialogue_has_one_outcome_and_trouble_costs_only_its_own(tmp_path: Path) -> None:
@@ -160,7 +129,8 @@ def test_survey_counts_what_is_left_and_runs_nothing(tmp_path: Path) -> None:
     bench = Bench(tmp_path, ["ok", "ok"])
     works = {work.role: work for work in survey(bench.plan(), bench.store)}
     assert (works["peak"].todo, works["peak"].cached) == (2, 0)
-    assert works["peak"].cpu_seconds == pytest.approx(0.5 * works["peak"].audio_seconds)
+    assert works["peak"].audio_seconds == pytest.approx(2.00625)
+    assert works["peak"].seconds == pytest.approx(0.5 * 2.00625)
     assert not bench.log.exists()
     bench.run()
     works = {work.role: work for work in survey(bench.plan(), bench.store)}

@@ -105,7 +105,7 @@ def test_audio_is_mapped_and_dropped(store: Store) -> None:
     found = store.read_audio(KEY)
     assert found is not None
     np.testing.assert_array_equal(found.samples, audio.samples)
-    store.drop_audio(KEY)
+    store.drop_media(KEY)
     assert store.read_audio(KEY) is None
 
 

@@ -120,6 +120,42 @@ def test_normalizers_of_the_reference_scripts(text: str, seedtts: str, zipvoice:
     assert normalizer("zipvoice")(text) == zipvoice
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # Whisper's rules, as known to bite (openai/whisper and whisper_normalizer 0.1.15).
+        ("don’t", "do not"),
+        ("don't", "do not"),
+        ("Mario's", "mario is"),
+        ("oh", "0"),
+        ("and a half", ""),
+        ("hmm, uh, um, mhm", ""),
+        ("ain't", "aint"),
+        ("okay", "okay"),
+        ("alright", "alright"),
+        ("cannot", "cannot"),
+        # What ours takes out before or after them.
+        ("{gasp}", ""),
+        ("*sighs*", ""),
+        ("...", ""),
+        ("<sigh> Fine", "fine"),
+        ("(never closed, I said", "never closed i said"),
+    ],
+)
+def test_pitfalls_of_whisper_en(text: str, expected: str) -> None:
+    assert whisper_en(text) == expected
+
+
+def test_pitfalls_of_the_reference_scripts() -> None:
+    for name in ("seedtts", "zipvoice"):
+        normalize = normalizer(name)
+        assert normalize("18") != normalize("eighteen")
+        assert normalize("Don’t") != normalize("Don't")
+        assert normalize("well-known") != normalize("well known")
+    assert normalizer("seedtts")("<sigh> (laughs) Yes") == "sigh laughs yes"
+    assert normalizer("zipvoice")("<sigh> (laughs) Yes") == "yes"
+
+
 def test_none_changes_nothing() -> None:
     assert normalizer("none")(" <As is> ") == " <As is> "
 

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from mmdia_eval import api, media, models
-from mmdia_eval.api import Inputs
+from mmdia_eval.api import Inputs, Reads
 from mmdia_eval.extractors.voices import (
     TORCH,
     TRANSFORMERS,
@@ -67,7 +67,7 @@ class WavlmEcapaEmbeddings(VoiceEmbeddings):
     cost = 1.0
     batch_seconds = 320.0
     needs: ClassVar[tuple[type[Artifact], ...]] = (Alignment,)
-    reads: ClassVar[tuple[Literal["script", "speaker_count", "turn_times"], ...]] = ("script",)
+    reads: tuple[Reads, ...] = ("script",)
     requires = (TORCH, TRANSFORMERS)
     Settings: ClassVar[type[api.Settings]] = WavlmEcapaSettings
 
@@ -129,7 +129,7 @@ class WavlmEcapaReferenceEmbeddings(WavlmEcapaEmbeddings):
 
     version = "1"
     needs = ()
-    reads = ("turn_times",)
+    reads: tuple[Reads, ...] = ("turn_times",)
     Settings = WavlmEcapaReferenceSettings
 
     def heard(self, item: Inputs) -> Iterable[Heard]:

@@ -155,12 +155,13 @@ def make_style(
     where: str,
     tally: Tally,
 ) -> Style:
-    """Description from the summary, emotional tone from the third free tag, categories by name.
+    """Description from the summary, the triplet from the three free tags, categories by name.
 
     The first two free tags are not the categories, so they never stand in for them. A category
     without a name in the paper's tables becomes None, and is noted.
     """
-    tone = tags[2] if isinstance(tags, list) and len(tags) > 2 else None
+    words = [_text(tag) for tag in tags] if isinstance(tags, list) else []
+    relationship_tag, interaction_type_tag, tone = [*words, None, None, None][:3]
     names = {}
     for field, value, known in (
         ("relationship", relationship, relationship_name),
@@ -173,7 +174,9 @@ def make_style(
         description=_text(summary),
         relationship=names["relationship"],
         interaction_type=names["interaction type"],
-        emotional_tone=_text(tone),
+        emotional_tone=tone,
+        relationship_tag=relationship_tag,
+        interaction_type_tag=interaction_type_tag,
     )
 
 

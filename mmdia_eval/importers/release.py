@@ -9,6 +9,13 @@ from typing import Literal
 
 from mmdia_eval.benchmark import MANIFEST, write_benchmark
 from mmdia_eval.errors import UserError
+from mmdia_eval.importers.bench import (
+    place_keyframes,
+    read_keyframes,
+    read_tasks,
+    report_tasks,
+    with_tasks,
+)
 from mmdia_eval.importers.common import Draft
 from mmdia_eval.importers.flat import read_flat
 from mmdia_eval.importers.media import MediaFolders, place_media
@@ -50,6 +57,8 @@ def import_benchmark(
     split: str = "test",
     audio_root: Path | None = None,
     video_root: Path | None = None,
+    tasks: Path | None = None,
+    keyframes: Path | None = None,
     name: str = "mm-dia",
     version: str = "1",
 ) -> ImportReport:
@@ -59,11 +68,12 @@ def import_benchmark(
     taken. Without it every dialogue goes to `split`. Media are optional: those found are
     hard-linked (or copied) into `out/media`, those named but not found are reported. They are
     looked for below `audio_root` and `video_root`: the folders that hold the batches, or files
-    named after the ids; else where the source itself says.
+    named after the ids; else where the source itself says. `tasks` and `keyframes` are files as
+    `importers.bench` reads them: which dialogues Tasks 2 and 3 take, and stills for Task 2.
 
     Raises:
-        UserError: no known form at `source`, nothing usable in it, a bad ids file, or `out`
-            already holds a benchmark.
+        UserError: no known form at `source`, nothing usable in it, a bad ids, tasks or keyframes
+            file, or `out` already holds a benchmark.
     """
     out = Path(out).absolute()
     if (out / MANIFEST).exists():
@@ -74,6 +84,8 @@ def import_benchmark(
     audio = _folders(AUDIO_EXTENSIONS, audio_root, found.base, "audio")
     video = _folders(VIDEO_EXTENSIONS, video_root, found.base, "video")
     lists = None if ids is None else read_ids(ids)
+    task_lists = {} if tasks is None else read_tasks(tasks)
+    stills = {} if keyframes is None else read_keyframes(keyframes)
     tally = Tally()
     drafts = _usable(_read(found, tally), out, tally)
     if not drafts:
@@ -90,10 +102,16 @@ def import_benchmark(
             )
     kept = {dialogue_id for members in assigned.values() for dialogue_id in members}
     dialogues = {
-        dialogue_id: _with_media(draft, audio, video, out, tally)
+        dialogue_id: place_keyframes(
+            with_tasks(_with_media(draft, audio, video, out, tally), task_lists),
+            stills.get(dialogue_id, ()),
+            out,
+        )
         for dialogue_id, draft in drafts.items()
         if dialogue_id in kept
     }
+    for dialogue_id in stills.keys() - dialogues.keys():
+        tally.note("keyframes of a dialogue that is not here", dialogue_id)
     write_benchmark(
         out,
         name=name,
@@ -108,7 +126,9 @@ def import_benchmark(
         unlisted=len(drafts) - len(dialogues),
         with_audio=sum(dialogue.audio is not None for dialogue in dialogues.values()),
         with_video=sum(dialogue.video is not None for dialogue in dialogues.values()),
+        with_keyframes=sum(bool(dialogue.keyframes) for dialogue in dialogues.values()),
         splits=reports,
+        tasks=report_tasks(task_lists, dialogues),
         dropped=tally.dropped,
         skipped=tally.skipped,
         noted=tally.noted,

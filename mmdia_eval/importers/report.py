@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mmdia_eval.types import Task
+
 EXAMPLES = 3
 
 Cases = Mapping[str, Sequence[str]]
@@ -74,10 +76,27 @@ class SplitReport:
 
 
 @dataclass(frozen=True)
+class TaskReport:
+    """One list of a tasks file: how many ids it has, and those that no dialogue kept has."""
+
+    task: Task
+    listed: int
+    missing: tuple[str, ...]
+
+    def lines(self) -> Iterator[str]:
+        yield (
+            f"task {self.task}: {self.listed} ids listed, {self.listed - len(self.missing)} found"
+        )
+        if self.missing:
+            yield f"  {_case('not found', self.missing)}"
+
+
+@dataclass(frozen=True)
 class ImportReport:
     """The outcome of an import: `read` and `kept` count dialogues, `unlisted` those in no split.
 
-    `with_audio` and `with_video` count the kept dialogues whose media lie in the new folder.
+    `with_audio`, `with_video` and `with_keyframes` count the kept dialogues whose media lie in the
+    new folder.
     """
 
     form: str
@@ -86,7 +105,9 @@ class ImportReport:
     unlisted: int
     with_audio: int
     with_video: int
+    with_keyframes: int
     splits: tuple[SplitReport, ...]
+    tasks: tuple[TaskReport, ...]
     dropped: Cases
     skipped: Cases
     noted: Cases
@@ -96,9 +117,14 @@ class ImportReport:
         yield f"{self.form}: {self.read} dialogues read, {self.kept} kept"
         if self.unlisted:
             yield f"{self.unlisted} read but in no split that was asked for"
-        yield f"audio for {self.with_audio} of {self.kept}, video for {self.with_video}"
+        yield (
+            f"audio for {self.with_audio} of {self.kept}, video for {self.with_video}, "
+            f"keyframes for {self.with_keyframes}"
+        )
         for split in self.splits:
             yield from split.lines()
+        for task in self.tasks:
+            yield from task.lines()
         for title, cases in (
             ("dialogues dropped", self.dropped),
             ("lines left out of dialogues", self.skipped),

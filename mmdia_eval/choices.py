@@ -1,0 +1,49 @@
+"""What the user chooses for a run, beside its protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mmdia_eval.api import Extractor, RemoteExtractor
+
+NO_JUDGE = "no judge was chosen: --judge gemini:MODEL, openai:MODEL or replay:FILE"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How to run: on what, with which judge, and what if something is missing here.
+
+    `device` is "auto" (every GPU, else the CPU), "cpu", "cuda" (every GPU) or "cuda:N". `judge` is
+    a backend with its model, such as "gemini:gemini-2.5-pro", `judge_url` its service's address
+    where it is not the usual one, `max_judge_cost` a bound in US dollars. Metrics for which
+    something is missing are "refused", so that nothing is scored, or "skipped"; "listed" also
+    accepts that none is left, for a dry run.
+    """
+
+    device: str = "auto"
+    judge: str | None = None
+    judge_url: str | None = None
+    max_judge_cost: float | None = None
+    unavailable: Literal["refused", "skipped", "listed"] = "refused"
+
+    def settings_of(
+        self, extractor: type[Extractor[Any]], settings: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        """The protocol's settings with the judge that was chosen, where the extractor asks one.
+
+        None where it asks one and none was chosen.
+        """
+        fields = extractor.Settings.model_fields
+        if not issubclass(extractor, RemoteExtractor) or "judge" not in fields:
+            return settings
+        if self.judge is None:
+            return None
+        chosen = {
+            "judge": self.judge,
+            "base_url": self.judge_url,
+            "max_cost": self.max_judge_cost,
+        }
+        given = {k: v for k, v in chosen.items() if k in fields and v is not None}
+        return {**settings, **given}

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from scripted_judge import ScriptedJudge, inputs, reply, sent_text
+
+from mmdia_eval.api import Inputs
+from mmdia_eval.judges.llm_diarization import LlmDiarization, LlmDiarizationSettings
+from mmdia_eval.judges.replies import UnreadableReplyError
+from mmdia_eval.types import Artifacts, Transcript, Utterance, Word
+
+STRETCHES = [
+    {"start": 1.0, "end": 2.0, "speaker": 1, "text": "it was small"},
+    {"start": 0.0, "end": 0.9, "speaker": 0, "text": "you sank my boat"},
+]
+
+
+def heard(*texts: str) -> Inputs:
+    utterances = tuple(
+        Utterance(tuple(Word(word, i, i + 0.5) for word in text.split()))
+        for i, text in enumerate(texts)
+    )
+    return replace(
+        inputs(), artifacts=Artifacts({Transcript: Transcript(utterances, language="en")})
+    )
+
+
+def diarizer(**settings: Any) -> LlmDiarization:
+    given = LlmDiarizationSettings.model_validate({"judge": "openai:scripted", **settings})
+    return LlmDiarization(given, ())
+
+
+def test_the_models_stretches_become_utterances_with_speakers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = ScriptedJudge([json.dumps(STRETCHES)]).install(monkeypatch)
+    (found,) = diarizer().extract([heard("You sank my boat!", "It was small.")])
+    assert [u.speaker for u in found.utterances] == ["0", "1"]
+    assert [w.text for w in found.words] == ["you", "sank", "my", "boat", "it", "was", "small"]
+    assert [w.start for w in found.utterances[1].words] == pytest.approx([1.0, 4 / 3, 5 / 3])
+    assert found.utterances[1].words[-1].end == 2.0
+    assert not found.word_times
+    assert found.language == "en"
+    assert "\nyou sank my boat it was small\n" in sent_text(client.asked[0])
+    assert (client.asked[0].schema, client.asked[0].temperature) == (None, None)
+    assert client.names == ["diarization/d1/0"]
+
+
+def test_a_transcript_without_words_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = ScriptedJudge([]).install(monkeypatch)
+    (found,) = diarizer().extract([heard("...")])
+    assert found.utterances == ()
+    assert not client.asked
+
+
+@pytest.mark.parametrize("broken", ["[]", "Sure!", '[{"start": 0, "end": 1, "text": "a"}]'])
+def test_what_the_release_drops_or_counts_as_all_wrong_has_failed(
+    monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    client = ScriptedJudge([broken, broken]).install(monkeypatch)
+    with pytest.raises(UnreadableReplyError):
+        diarizer().extract([heard("a b")])
+    assert len(client.asked) == 2
+
+
+def test_an_unreadable_reply_is_asked_for_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    ScriptedJudge([reply("", "blocked"), json.dumps(STRETCHES)]).install(monkeypatch)
+    (found,) = diarizer().extract([heard("a b")])
+    assert len(found.utterances) == 2
+
+
+def test_the_normalizer_is_part_of_the_identity() -> None:
+    assert diarizer().identity() != diarizer(normalizer="whisper-en").identity()

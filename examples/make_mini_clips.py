@@ -18,7 +18,6 @@ from typing import Any
 from mmdia_eval.benchmark import load_benchmark, write_benchmark
 from mmdia_eval.example_clips import (
     CLIPS,
-    FRAME_RATE,
     Clip,
     Shot,
     make_scene,
@@ -26,7 +25,7 @@ from mmdia_eval.example_clips import (
     write_mp4,
 )
 from mmdia_eval.examples.make_mini import HERE, MINI, write_opus
-from mmdia_eval.types import Dialogue, Segment
+from mmdia_eval.types import FRAME_RATE, Dialogue, Segment
 
 SCRIPTS = HERE / "mini_clips.toml"
 MEDIA = MINI / "media"
@@ -34,9 +33,6 @@ SPLIT = "bench"
 LEAD = 0.2
 TAIL = 0.3
 """Seconds of silence before the first turn, and at least after the last."""
-
-PRESET = "veryslow"
-"""x264's speed."""
 
 
 def read_scripts(path: Path) -> list[dict[str, Any]]:
@@ -77,7 +73,8 @@ def excerpt(script: Mapping[str, Any], source: Dialogue) -> Dialogue:
         style=source.style,
         audio=MEDIA / f"{script['id']}.opus",
         video=MEDIA / f"{script['id']}.mp4",
-        duration=math.ceil((last + TAIL) * FRAME_RATE) / FRAME_RATE,
+        duration=math.ceil(round((last + TAIL) * FRAME_RATE, 6)) / FRAME_RATE,
+        tasks=(3,),
     )
 
 
@@ -85,7 +82,7 @@ def render(clip: Clip, dialogue: Dialogue, source: Dialogue) -> None:
     """Write the video and the driving recording of a clip."""
     scene = make_scene(clip, dialogue, source)
     write_opus(MEDIA / f"{clip.id}.opus", scene.sound)
-    write_mp4(MEDIA / f"{clip.id}.mp4", scene.film(scene.openings), scene.sound, PRESET)
+    write_mp4(MEDIA / f"{clip.id}.mp4", scene.film(scene.openings), scene.sound)
 
 
 def main() -> None:
@@ -101,10 +98,9 @@ def main() -> None:
     (MINI / CLIPS).write_text("".join(lines), "utf-8")
     made = {dialogue.id for dialogue in dialogues}
     splits: dict[str, Sequence[Dialogue]] = dict(mini.splits)
-    splits[SPLIT] = [one for one in mini.splits[SPLIT] if one.id not in made] + dialogues
-    write_benchmark(
-        MINI, name=mini.name, version=mini.version, license=mini.license, splits=splits
-    )
+    others = [one for one in mini.splits[SPLIT] if one.id not in made]
+    splits[SPLIT] = [replace(one, tasks=(1, 2)) for one in others] + dialogues
+    write_benchmark(MINI, name=mini.name, version=mini.version, license=mini.license, splits=splits)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from mmdia_eval.errors import UserError
 from mmdia_eval.example_faces import (
     LOOKS,
     Colour,
-    Frame,
+    Look,
     Pose,
     draw_mouth,
     draw_person,
@@ -29,16 +29,17 @@ from mmdia_eval.example_faces import (
     finished,
 )
 from mmdia_eval.example_systems import cut, read_reference
-from mmdia_eval.types import SAMPLE_RATE, Dialogue, FloatArray, Segment
+from mmdia_eval.types import FRAME_RATE, SAMPLE_RATE, Dialogue, FloatArray, Segment
 
 CLIPS = "clips.jsonl"
-FRAME_RATE = 25
 WIDTH, HEIGHT = 320, 240
 SAMPLES = SAMPLE_RATE // FRAME_RATE
 """Samples of sound under one frame."""
 
 QUALITY = 22
 """Constant rate factor of x264."""
+PRESET = "veryfast"
+"""x264's speed. With `veryslow` its bytes differ from run to run (x264 in PyAV 18.1)."""
 SOUND_BIT_RATE = 40_000
 
 WALLS: tuple[Colour, ...] = (
@@ -81,7 +82,9 @@ FRAMINGS: Mapping[str, Framing] = {
     "reverse": Framing((Pose(164, 114, 72, turn=-0.1),), 1.7, opposite=True),
     "medium": Framing((Pose(150, 104, 56, turn=0.2),), 1.25),
     "two": Framing((Pose(92, 104, 47, turn=0.45), Pose(226, 108, 47, turn=-0.45)), 1.0),
-    "near two": Framing((Pose(86, 110, 57, turn=0.4), Pose(236, 114, 57, turn=-0.4)), 1.3, opposite=True),
+    "near two": Framing(
+        (Pose(86, 110, 57, turn=0.4), Pose(236, 114, 57, turn=-0.4)), 1.3, opposite=True
+    ),
 }
 
 
@@ -166,7 +169,7 @@ def opening(voice: FloatArray) -> FloatArray:
 
     The level of the 40 ms under each frame against the loud ones of the clip, smoothed over three.
     """
-    level = np.sqrt((voice.reshape(-1, SAMPLES) ** 2).mean(axis=1))
+    level: FloatArray = np.sqrt((voice.reshape(-1, SAMPLES) ** 2).mean(axis=1))
     if not level.any():
         return level
     loud = np.quantile(level[level > 0.1 * level.max()], 0.9)
@@ -196,6 +199,10 @@ class Scene:
     def openings(self) -> dict[str, FloatArray]:
         """How far each speaker's mouth is open, (frames,) in [0, 1]."""
         return {name: opening(voice) for name, voice in self.voices.items()}
+
+    def look(self, name: str) -> Look:
+        """What one of the cast looks like."""
+        return LOOKS[self.clip.cast[name]]
 
     @cached_property
     def poses(self) -> list[dict[str, Pose]]:
@@ -238,7 +245,7 @@ class Scene:
             for number in range(shot.first, end):
                 picture = rooms[shot.framing].copy()
                 for name, pose in self.poses[number].items():
-                    draw_person(picture, LOOKS[self.clip.cast[name]], replace(pose, away=away))
+                    draw_person(picture, self.look(name), replace(pose, away=away))
                 frames[number] = finished(picture)
         return frames
 
@@ -257,7 +264,7 @@ class Scene:
         for number, poses in enumerate(self.poses):
             for name, pose in poses.items():
                 opened = float(mouths[name][number]) if name in mouths else 0.0
-                draw_mouth(frames[number], LOOKS[self.clip.cast[name]], pose, opened)
+                draw_mouth(frames[number], self.look(name), pose, opened)
         return frames
 
 
@@ -272,10 +279,10 @@ def _moved(place: Pose, motion: Pose) -> Pose:
     )
 
 
-def write_mp4(path: Path, frames: Frames, samples: FloatArray, preset: str) -> None:
-    """Write H.264 and AAC; `preset` is one of x264's speeds.
+def write_mp4(path: Path, frames: Frames, samples: FloatArray) -> None:
+    """Write H.264 at FRAME_RATE and AAC; `samples` are mono at SAMPLE_RATE.
 
-    `samples` are mono at SAMPLE_RATE. The same FFmpeg gives the same bytes.
+    The same FFmpeg gives the same bytes.
     """
     import av  # noqa: PLC0415
 
@@ -284,22 +291,16 @@ def write_mp4(path: Path, frames: Frames, samples: FloatArray, preset: str) -> N
         picture = container.add_stream("libx264", rate=FRAME_RATE)
         picture.width, picture.height = frames.shape[2], frames.shape[1]
         picture.pix_fmt = "yuv420p"
-        picture.options = {"crf": str(QUALITY), "preset": preset, "threads": "1"}
+        picture.options = {"crf": str(QUALITY), "preset": PRESET, "threads": "1"}
         sound = container.add_stream("aac", rate=SAMPLE_RATE, options={"flags": "+bitexact"})
         sound.bit_rate = SOUND_BIT_RATE
         sound.layout = "mono"
         whole = av.AudioFrame.from_ndarray(samples[np.newaxis], format="fltp", layout="mono")
-        whole.sample_rate, whole.pts = SAMPLE_RATE, 0
-        for frame in (*frames, None):
-            given = None if frame is None else _coded(frame)
-            for packet in picture.encode(given):
-                container.mux(packet)
-        for item in (whole, None):
-            for packet in sound.encode(item):
-                container.mux(packet)
-
-
-def _coded(frame: Frame) -> object:
-    import av  # noqa: PLC0415
-
-    return av.VideoFrame.from_ndarray(frame, format="rgb24")
+        whole.sample_rate = SAMPLE_RATE
+        whole.pts = 0  # else the file hides nothing of AAC's 1024 samples of delay
+        for frame in frames:
+            coded = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            container.mux(picture.encode(coded))
+        container.mux(picture.encode(None))
+        container.mux(sound.encode(whole))
+        container.mux(sound.encode(None))

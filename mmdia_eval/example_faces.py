@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +20,18 @@ from mmdia_eval.types import FloatArray
 Colour: TypeAlias = tuple[float, float, float]
 """Red, green and blue in [0, 255]."""
 Box: TypeAlias = tuple[float, float, float, float]
+Grid: TypeAlias = NDArray[np.floating[Any]]
+"""(height, width): a value for each pixel, float32."""
 Frame: TypeAlias = NDArray[np.uint8]
 
 EYES = (-0.32, 0.32)
 EYE_LINE = -0.12
-MOUTH_LINE = 0.55
+MOUTH_LINE = 0.5
 MOUTH_WIDTH = 0.27
 """Half the width of a closed mouth; an open one is rounder."""
 MOUTH_SHIFT = 0.1
 """How far the mouth is from the face's middle when the head is turned."""
-MOUTH_BOX = (-0.5, 0.3, 0.5, 1.1)
+MOUTH_BOX = (-0.5, 0.3, 0.5, 1.05)
 DARK = (38.0, 14.0, 16.0)
 TEETH = (232.0, 226.0, 214.0)
 TONGUE = (150.0, 62.0, 64.0)
@@ -125,40 +127,41 @@ class Patch:
         self.u = (x * cos + y * sin).astype(np.float32)
         self.v = (y * cos - x * sin).astype(np.float32)
 
-    def edge(self, depth: FloatArray, soft: float = 0.0) -> FloatArray:
+    def edge(self, depth: Grid, soft: float = 0.0) -> Grid:
         """How much of a pixel a shape covers, from how far inside the pixel is, in units.
 
         The edge is about a pixel and `soft` units wide.
         """
         inside = depth * np.float32(1 / (1.2 / self.pose.size + soft))
         inside += np.float32(0.5)
-        covered: FloatArray = np.clip(inside, 0, 1, out=inside)
+        covered: Grid = np.clip(inside, 0, 1, out=inside)
         return covered
 
     def ellipse(
         self, u: float, v: float, width: float, height: float, soft: float = 0.0
-    ) -> FloatArray:
+    ) -> Grid:
         """How much of each pixel an ellipse covers."""
         near = np.sqrt(self._square(u, v, width, height))
         return self.edge((1 - near) * np.float32(min(width, height)), soft)
 
-    def glow(self, u: float, v: float, width: float, height: float) -> FloatArray:
+    def glow(self, u: float, v: float, width: float, height: float) -> Grid:
         """A soft spot, 1 in its middle."""
-        spot: FloatArray = np.exp(-self._square(u, v, width, height))
+        spot: Grid = np.exp(-self._square(u, v, width, height))
         return spot
 
-    def _square(self, u: float, v: float, width: float, height: float) -> FloatArray:
+    def _square(self, u: float, v: float, width: float, height: float) -> Grid:
         across = (self.u - np.float32(u)) * np.float32(1 / width)
         down = (self.v - np.float32(v)) * np.float32(1 / height)
-        square: FloatArray = across * across + down * down
+        square: Grid = across * across + down * down
         return square
 
-    def paint(self, cover: FloatArray, colour: Colour, light: FloatArray | float = 1.0) -> None:
+    def paint(self, cover: Grid, colour: Colour, light: Grid | float = 1.0) -> None:
         """Lay a colour over the picture, brighter or darker by `light`."""
-        for plane, value in zip(self.planes, colour, strict=True):
-            plane += cover * (light * np.float32(value) - plane)
+        for number, value in enumerate(colour):
+            plane = self.planes[number]
+            self.planes[number] += cover * (light * np.float32(value) - plane)
 
-    def shade(self, cover: FloatArray, strength: float) -> None:
+    def shade(self, cover: Grid, strength: float) -> None:
         """Darken by a share, or lighten where `strength` is negative."""
         self.planes *= 1 - np.float32(strength) * cover
 
@@ -250,7 +253,7 @@ def _draw_skin(head: Patch, look: Look) -> None:
         head.paint(0.22 * cover * head.glow(0.42 * side, 0.24, 0.2, 0.16), look.lips)
     if look.beard:
         beard = np.clip((head.v - 0.2 - 0.25 * np.cos(3 * head.u)) / 0.22, 0, 1) * cover
-        head.paint(0.72 * beard, look.hair)
+        head.paint(0.6 * beard, look.hair)
 
 
 def _draw_eye(eye: Patch, look: Look, u: float) -> None:
@@ -294,10 +297,10 @@ def _paint_mouth(mouth: Patch, look: Look, u: float, opening: float) -> None:
     mouth.shade(mouth.glow(u, middle + half + 0.045, 0.12, 0.025), -0.16)
     inside = mouth.ellipse(u, middle, width - 0.015, half)
     mouth.paint(inside, DARK)
-    bite = mouth.edge(middle - half + 0.05 - mouth.v, 0.02)
-    mouth.paint(inside * bite * (0.85 * min(1.0, 2.5 * opening)), TEETH)
-    tongue = mouth.ellipse(u, middle + half, 0.6 * width, 0.6 * half, 0.03)
-    mouth.paint(0.8 * inside * tongue, TONGUE)
+    bite = mouth.edge(middle - half + 0.035 - mouth.v, 0.02)
+    mouth.paint(inside * bite * (0.7 * opening), TEETH)
+    tongue = mouth.ellipse(u, middle + half, 0.6 * width, 0.5 * half, 0.03)
+    mouth.paint(0.6 * inside * tongue, TONGUE)
 
 
 def _draw_hair(head: Patch, look: Look) -> None:
@@ -308,10 +311,10 @@ def _draw_hair(head: Patch, look: Look) -> None:
     head.paint(cap * np.maximum(front, sides), look.hair, _strands(head))
 
 
-def _strands(head: Patch) -> FloatArray:
+def _strands(head: Patch) -> Grid:
     """How bright hair is at each pixel."""
     waves = 0.09 * np.sin(23 * head.u + 4 * head.v) + 0.07 * np.sin(41 * head.u - 7 * head.v)
-    bright: FloatArray = 1 + waves + 0.28 * head.glow(-0.25, -0.85, 0.45, 0.16)
+    bright: Grid = 1 + waves + 0.28 * head.glow(-0.25, -0.85, 0.45, 0.16)
     return bright
 
 
@@ -337,4 +340,5 @@ def draw_room(
 
 def finished(picture: FloatArray) -> Frame:
     """A picture (3, height, width) as a frame (height, width, 3) of bytes."""
-    return np.clip(picture + 0.5, 0, 255).astype(np.uint8).transpose(1, 2, 0)
+    whole: Frame = np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+    return whole.transpose(1, 2, 0)

@@ -18,7 +18,6 @@ import numpy as np
 from mmdia_eval.benchmark import load_benchmark
 from mmdia_eval.errors import UserError
 from mmdia_eval.example_clips import (
-    FRAME_RATE,
     Clip,
     Frames,
     Scene,
@@ -27,6 +26,7 @@ from mmdia_eval.example_clips import (
     write_mp4,
 )
 from mmdia_eval.example_systems import empty_folder, write_system_file
+from mmdia_eval.types import FRAME_RATE, Dialogue
 
 SPLIT = "bench"
 """The split that has the clips."""
@@ -37,8 +37,9 @@ LAG = 0.2
 BLUR = 4.0
 """Pixels, for `blurred`: the standard deviation of the Gaussian."""
 
-PRESET = "veryfast"
-"""x264's speed for the answers."""
+
+MAX_THREADS = 4
+"""Each holds the frames of a clip several times over: some 150 MB."""
 
 
 def as_is(scene: Scene) -> None:
@@ -114,30 +115,34 @@ def make_video_systems(benchmark_dir: Path, out: Path) -> list[Path]:
     the order of VIDEO_SYSTEMS; MP4 files already there are removed.
 
     Raises:
-        UserError: the benchmark has no clips, or a recording of it cannot be read.
+        UserError: the benchmark has no clips, or one of its files cannot be read.
     """
     clips = read_clips(benchmark_dir)
     mini = load_benchmark(benchmark_dir)
     dialogues = {one.id: one for split in mini.splits.values() for one in split}
+    videos = {clip.id: _video(dialogues[clip.id]) for clip in clips}
     for name, system in VIDEO_SYSTEMS.items():
         empty_folder(out / name, "output_*.mp4")
         write_system_file(out / name, system.defect)
 
     def answer(clip: Clip) -> None:
-        dialogue = dialogues[clip.id]
-        scene = make_scene(clip, dialogue, dialogues[clip.source])
+        scene = make_scene(clip, dialogues[clip.id], dialogues[clip.source])
         for name, system in VIDEO_SYSTEMS.items():
-            _write(out / name / f"output_{clip.id}.mp4", scene, system.film(scene), dialogue)
+            path = out / name / f"output_{clip.id}.mp4"
+            frames = system.film(scene)
+            if frames is None:
+                shutil.copyfile(videos[clip.id], path)
+            else:
+                write_mp4(path, frames, scene.sound)
 
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ThreadPoolExecutor(max_workers=min(MAX_THREADS, os.cpu_count() or 1)) as pool:
         list(pool.map(answer, clips))
     return [out / name for name in VIDEO_SYSTEMS]
 
 
-def _write(path: Path, scene: Scene, frames: Frames | None, dialogue: Dialogue) -> None:
-    if frames is not None:
-        write_mp4(path, frames, scene.sound, PRESET)
-    elif dialogue.video is not None and dialogue.video.is_file():
-        shutil.copyfile(dialogue.video, path)
-    else:
-        raise UserError(f"dialogue {dialogue.id!r}: its clip is missing; restore the mini benchmark")
+def _video(dialogue: Dialogue) -> Path:
+    if dialogue.video is None or not dialogue.video.is_file():
+        raise UserError(
+            f"dialogue {dialogue.id!r}: its clip is missing; restore the mini benchmark"
+        )
+    return dialogue.video

@@ -137,9 +137,7 @@ class Patch:
         covered: Grid = np.clip(inside, 0, 1, out=inside)
         return covered
 
-    def ellipse(
-        self, u: float, v: float, width: float, height: float, soft: float = 0.0
-    ) -> Grid:
+    def ellipse(self, u: float, v: float, width: float, height: float, soft: float = 0.0) -> Grid:
         """How much of each pixel an ellipse covers."""
         near = np.sqrt(self._square(u, v, width, height))
         return self.edge((1 - near) * np.float32(min(width, height)), soft)

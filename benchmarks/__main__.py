@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 
-ALL = ("startup", "intervals", "wer", "cpwer", "definitions", "judge", "rescore", "board", "score")
+ALL = (
+    *("startup", "intervals", "wer", "cpwer", "definitions", "fvd", "judge", "lip_sync"),
+    *("rescore", "board", "score"),
+)
 
 
 def main() -> None:

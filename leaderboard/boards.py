@@ -15,22 +15,30 @@ from mmdia_eval import display
 from mmdia_eval.all_pairs import Rank
 from mmdia_eval.errors import UserError
 from mmdia_eval.leaderboard.pairs import BoardPairs, pair_board
-from mmdia_eval.leaderboard.reading import Entry, is_stale
-from mmdia_eval.results import BenchmarkRecord, MetricResult, ProtocolRecord, Results
+from mmdia_eval.leaderboard.reading import Entry, is_stale, voice_of
+from mmdia_eval.results import (
+    BenchmarkRecord,
+    MetricResult,
+    ProtocolRecord,
+    Results,
+    unreliable_judges,
+)
 
 Section = Literal["ranked", "development", "stale"]
-ColumnKey = tuple[str, str, str]
-"""A metric's label in the protocol, its registered name, and its version."""
+ColumnKey = tuple[str, str, str, str, str]
+"""Name, registered metric, version; the judge and the sha256 of its question, "" without one."""
 
 
 @dataclass(frozen=True)
 class Column:
     """One version of one metric. `signatures` says how, and for which systems where they differ.
 
-    `metric` is None where no system of the table was measured.
+    `metric` is None where no system of the table was measured. `judge` are the models whose
+    verdicts it rests on: those of different judges share no column.
     """
 
     name: str
+    judge: str
     metric: MetricResult | None
     signatures: tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -39,7 +47,8 @@ class Column:
 class Cell:
     """A value as shown, with its number to sort by, None where there is none, and `why`.
 
-    `tied`: no system is significantly better. `flags` are warnings.
+    `tied`: no system is significantly better. `doubt` is what its judge's controls found, if they
+    failed.
     """
 
     value: str
@@ -50,7 +59,8 @@ class Cell:
     tied: bool = False
     best: bool = False
     why: str | None = None
-    flags: tuple[str, ...] = ()
+    gap: str | None = None
+    doubt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -187,7 +197,7 @@ def _board(group: Sequence[Entry], *, stale: bool) -> Board:
         protocol=protocol,
         benchmark=first.benchmark,
         split=first.split,
-        columns=tuple(_column(group, key[0], column) for key, column in columns.items()),
+        columns=tuple(_column(group, key, column) for key, column in columns.items()),
         pinned=tuple(
             row
             for wanted in ("ground_truth", "baseline")
@@ -205,33 +215,38 @@ def _columns(group: Sequence[Entry], *, stale: bool) -> dict[ColumnKey, dict[int
     for index, entry in enumerate(group):
         for metric in entry.results.metrics:
             if is_stale(metric) == stale:
-                key = (metric.name, metric.metric, metric.version)
+                voice = voice_of(entry.results, metric.name)
+                key = (metric.name, metric.metric, metric.version, *voice)
                 columns.setdefault(key, {})[index] = metric
-    measured = {(name, metric) for name, metric, _ in columns}
+    measured = {key[:2] for key in columns}
     for entry in [] if stale else group:
         for left in entry.results.not_run:
             if (left.name, left.metric) not in measured:
-                columns.setdefault((left.name, left.metric, ""), {})
+                columns.setdefault((left.name, left.metric, "", "", ""), {})
     return columns
 
 
-def _column(group: Sequence[Entry], name: str, column: dict[int, MetricResult]) -> Column:
+def _column(group: Sequence[Entry], key: ColumnKey, column: dict[int, MetricResult]) -> Column:
     systems: dict[str, list[str]] = {}
     for index, metric in column.items():
         systems.setdefault(metric.signature, []).append(group[index].name)
     alone = len(systems) == 1
     signatures = tuple((text, () if alone else tuple(names)) for text, names in systems.items())
-    return Column(name, next(iter(column.values()), None), signatures)
+    return Column(key[0], key[3], next(iter(column.values()), None), signatures)
 
 
 def _best(group: Sequence[Entry], column: dict[int, MetricResult]) -> str | None:
-    """The best value as shown, so that ties in what is shown are ties; provisional ones are out."""
+    """The best value as shown, so that ties in what is shown are ties.
+
+    Provisional ones are out, and those of a judge that failed its controls.
+    """
     values = [
         other.value
         for index, other in column.items()
         if other.value is not None
         and group[index].results.status == "complete"
         and group[index].results.system.kind == "system"
+        and other.name not in unreliable_judges(group[index].results)
     ]
     if len(values) < 2:
         return None
@@ -258,7 +273,10 @@ def _cell(
     value = display.number(metric, metric.value)
     companion = display.companion(metric)
     rank = pairs.rank(entry, metric.name) if ranked else None
-    is_system = results.system.kind == "system"
+    doubt = unreliable_judges(results).get(metric.name)
+    coverage = metric.coverage
+    applicable = coverage.expected - coverage.not_applicable
+    may_be_best = results.system.kind == "system" and not coverage.failed and doubt is None
     return Cell(
         value=value,
         number=metric.value,
@@ -266,22 +284,7 @@ def _cell(
         companion=companion and f"{metric.companion} {companion}",
         rank=rank,
         tied=rank is not None and rank.first == 1,
-        best=value == best and not metric.coverage.failed and is_system,
-        flags=tuple(_flags(results, metric)),
+        best=value == best and may_be_best,
+        gap=f"{coverage.scored}/{applicable} scored" if coverage.scored < applicable else None,
+        doubt=doubt,
     )
-
-
-def _flags(results: Results, metric: MetricResult) -> list[str]:
-    coverage = metric.coverage
-    applicable = coverage.expected - coverage.not_applicable
-    flags = []
-    if coverage.scored < applicable:
-        flags.append(f"{coverage.scored}/{applicable} scored")
-    if unreliable_judges(results) & set(re.findall(r"(?:^|\|)([^=|]+)=", metric.signature)):
-        flags.append("unreliable judge")
-    return flags
-
-
-def unreliable_judges(results: Results) -> set[str]:
-    """The roles of judges that failed their controls."""
-    return {judge.role for judge in results.provenance.judges if judge.reliable is False}

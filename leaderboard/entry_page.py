@@ -13,7 +13,7 @@ from mmdia_eval.leaderboard import svg
 from mmdia_eval.leaderboard.boards import Board, Cell, tab_of
 from mmdia_eval.leaderboard.clips import Clip, find_clips, place_clip
 from mmdia_eval.leaderboard.pairs import Difference
-from mmdia_eval.leaderboard.reading import Entry, is_stale
+from mmdia_eval.leaderboard.reading import Entry, is_stale, voice_of
 from mmdia_eval.leaderboard.words import TurnLine, align_words
 from mmdia_eval.results import MetricResult, Row, read_rows
 
@@ -113,7 +113,7 @@ def _cells(entry: Entry, boards: Sequence[Board]) -> dict[tuple[str, str], Cell]
         for row in board.all_rows
         if row.entry is entry
         for column, cell in zip(board.columns, row.cells, strict=True)
-        if column.metric is not None
+        if column.metric is not None and column.judge == voice_of(entry.results, column.name)[0]
     }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mmdia_eval.leaderboard.boards import Board, TableRow
 from mmdia_eval.leaderboard.published import PublishedTable
-from mmdia_eval.leaderboard.reading import Entry
+from mmdia_eval.leaderboard.reading import Entry, voice_of
 
 _FIELDS = {"system", "status", "metrics", "not_run", "rows_sha256", "warnings"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
@@ -71,11 +71,9 @@ def board_data(
 def _row_data(board: Board, row: TableRow) -> dict[str, object]:
     names = {column.metric.name for column in board.columns if column.metric}
     data = _entry_data(row.entry)
+    shown = {(c.metric.name, c.metric.version) for c in board.columns if c.metric}
     metrics = [
-        m.model_dump(mode="json")
-        for column in board.columns
-        for m in row.entry.results.metrics
-        if column.metric and (m.name, m.version) == (column.metric.name, column.metric.version)
+        m.model_dump(mode="json") for m in row.entry.results.metrics if (m.name, m.version) in shown
     ]
     ranks = {
         column.name: [cell.rank.first, cell.rank.last]
@@ -90,6 +88,7 @@ def _entry_data(entry: Entry) -> dict[str, object]:
         "id": entry.id,
         "verification": entry.verification,
         "state": entry.change.model_dump(mode="json") if entry.change else None,
+        "judges": [judge.model_dump(mode="json") for judge in entry.results.provenance.judges],
         **entry.results.model_dump(mode="json", include=_FIELDS),
     }
 
@@ -119,7 +118,10 @@ def _scored(boards: Sequence[Board]) -> Iterator[Mapping[str, object]]:
             for column, cell in zip(board.columns, row.cells, strict=True):
                 version = column.metric.version if column.metric else ""
                 for metric in results.metrics:
+                    judge = voice_of(results, metric.name)[0]
                     if (metric.name, metric.version) != (column.name, version):
+                        continue
+                    if judge != column.judge or cell.number != metric.value:
                         continue
                     interval = metric.interval
                     yield {

@@ -14,9 +14,9 @@ from threadpoolctl import threadpool_limits
 from mmdia_eval.all_pairs import AllPairs, Rank, all_pairs
 from mmdia_eval.api import SetMetric
 from mmdia_eval.compare import metric_of
-from mmdia_eval.leaderboard.reading import Entry, is_stale
+from mmdia_eval.leaderboard.reading import Entry, is_stale, voice_of
 from mmdia_eval.registry import metric as metrics
-from mmdia_eval.results import MetricResult, Row, read_rows
+from mmdia_eval.results import MetricResult, Row, read_rows, unreliable_judges
 from mmdia_eval.statistics import Interval
 
 
@@ -83,21 +83,29 @@ class MetricPairs:
         return Difference(relation, self.entries[other], value, interval, p_holm)
 
 
+MetricKey = tuple[str, str, str]
+"""A metric's name in the protocol, and the judge and question behind it: "" without one."""
+
+
+def _key(entry: Entry, metric: str) -> MetricKey:
+    return metric, *voice_of(entry.results, metric)
+
+
 @dataclass(frozen=True)
 class BoardPairs:
-    """The rows of a table's entries that have any, and the pairs of each metric by its name."""
+    """The rows of a table's entries that have any, and the pairs of each metric and judge."""
 
     rows: Mapping[Entry, Sequence[Row]]
-    metrics: Mapping[str, MetricPairs]
+    metrics: Mapping[MetricKey, MetricPairs]
 
     def rank(self, entry: Entry, metric: str) -> Rank | None:
         """The rank range of an entry under a metric; None where it has none."""
-        pairs = self.metrics.get(metric)
+        pairs = self.metrics.get(_key(entry, metric))
         return pairs.rank(entry) if pairs else None
 
     def differences(self, entry: Entry, metric: str, *, ranked: bool) -> list[Difference]:
         """See `MetricPairs.differences`."""
-        pairs = self.metrics.get(metric)
+        pairs = self.metrics.get(_key(entry, metric))
         return pairs.differences(entry, ranked=ranked) if pairs else []
 
 
@@ -108,16 +116,19 @@ def pair_board(group: Sequence[Entry]) -> BoardPairs:
         UserError: an entry's rows are missing, or not those that its results were made from.
     """
     rows = {entry: read_rows(entry.path) for entry in group if entry.results.rows_file}
-    by_metric: dict[str, dict[Entry, list[Row]]] = {}
-    for key, of_entry in rows.items():
+    by_metric: dict[MetricKey, dict[Entry, list[Row]]] = {}
+    for entry, of_entry in rows.items():
+        mine: dict[str, list[Row]] = {}
         for row in of_entry:
-            by_metric.setdefault(row.metric, {}).setdefault(key, []).append(row)
+            mine.setdefault(row.metric, []).append(row)
+        for name, of_metric in mine.items():
+            by_metric.setdefault(_key(entry, name), {})[entry] = of_metric
     names = {m.name for entry in group for m in entry.results.metrics}
-    wanted = [(name, of_metric) for name, of_metric in sorted(by_metric.items()) if name in names]
+    keys = sorted(key for key in by_metric if key[0] in names)
     # A metric a thread; threads of BLAS within them would only wait for each other.
     with threadpool_limits(1), ThreadPoolExecutor() as pool:
-        pairs = pool.map(lambda one: _pair_metric(group, *one), wanted)
-        found = {name: one for (name, _), one in zip(wanted, pairs, strict=True) if one}
+        pairs = pool.map(lambda key: _pair_metric(group, key[0], by_metric[key]), keys)
+        found = {key: one for key, one in zip(keys, pairs, strict=True) if one}
     return BoardPairs(rows, found)
 
 
@@ -129,7 +140,7 @@ def _pair_metric(
     shapes = {
         entry: _shape(rows[entry])
         for entry in group
-        if results[entry] is not None and entry in rows
+        if entry in rows and results[entry] is not None
     }
     common = Counter(shape for shape in shapes.values() if shape).most_common(1)
     if not common:
@@ -146,7 +157,7 @@ def _pair_metric(
     first = counting[entries[0]]
     found = all_pairs(
         [[row.counts for row in counting[entry]] for entry in entries],
-        [entry.ranked for entry in entries],
+        [entry.ranked and name not in unreliable_judges(entry.results) for entry in entries],
         metric.reduce,
         higher_is_better=result.higher_is_better,
         groups=[row.group for row in first],

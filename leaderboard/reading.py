@@ -26,6 +26,7 @@ from mmdia_eval.results import (
     Results,
     SystemRecord,
     canonical_json,
+    judge_of,
     read_results,
 )
 
@@ -77,6 +78,12 @@ def read_entries(
     found = _with_ratings(*_read(paths))
     entries = [_entry(path, results, states) for path, results in found.items()]
     return tuple(sorted(entries, key=lambda entry: (entry.id, canonical_json(_facts(entry)))))
+
+
+def voice_of(results: Results, metric: str) -> tuple[str, str]:
+    """Which judge answered which question for a metric; twice "" where there is none."""
+    judge = judge_of(results, metric)
+    return judge.voice if judge else ("", "")
 
 
 def is_stale(result: MetricResult) -> bool:

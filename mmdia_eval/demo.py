@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import typer
@@ -10,39 +11,52 @@ import typer
 from mmdia_eval import compare, progress, report
 from mmdia_eval.benchmark import resolve_benchmark
 from mmdia_eval.example_systems import make_systems
+from mmdia_eval.example_video_systems import make_video_systems
 from mmdia_eval.leaderboard import clips, published
 from mmdia_eval.leaderboard.build import build_leaderboard
 from mmdia_eval.manifest import OUTPUT_PREFIX
 from mmdia_eval.results import Results
 from mmdia_eval.scoring import score
+from mmdia_eval.types import Split, Task
 
-SPLIT = "test"
+TASKS: dict[Task, tuple[Split, Callable[[Path, Path], list[Path]]]] = {
+    1: ("test", make_systems),
+    3: ("bench", make_video_systems),
+}
+"""The tasks shown, each with its split and what makes its example systems."""
 COMPARED = ("reference", "swapped-turns")
 AUDIT = 2
-"""Recordings of each system that can be heard on its page."""
+"""Recordings of each system that can be heard or seen on its page."""
 
 
 def run_demo(out: Path, jobs: int | None = None) -> list[Results]:
     """Make the systems in `out`, score each, compare two, and build the page; prints as it goes."""
-    folders = make_systems(resolve_benchmark("mini"), out / "outputs")
-    scored, paths = [], {}
-    for folder in folders:
-        paths[folder.name] = out / "results" / folder.name / f"task1.{SPLIT}.json"
-        typer.echo(f"scoring {folder.name}", err=True)
-        _copy_audit(folder, paths[folder.name].parent / clips.FOLDER)
-        scored.append(
-            score(
-                folder,
-                split=SPLIT,
-                benchmark="mini",
-                out=paths[folder.name],
-                cache=out / "cache",
-                jobs=jobs,
-                reporter=progress.for_terminal(),
+    paths: dict[tuple[Task, str], Path] = {}
+    scored: list[Results] = []
+    for task, (split, make) in TASKS.items():
+        of_task = []
+        for folder in make(resolve_benchmark("mini"), out / "outputs" / f"task{task}"):
+            path = out / "results" / folder.name / f"task{task}.{split}.json"
+            paths[task, folder.name] = path
+            _copy_audit(folder, path.parent / clips.FOLDER)
+            typer.echo(f"task {task}: scoring {folder.name}", err=True)
+            of_task.append(
+                score(
+                    folder,
+                    task,
+                    split=split,
+                    benchmark="mini",
+                    out=path,
+                    cache=out / "cache",
+                    jobs=jobs,
+                    skip_unavailable=True,
+                    reporter=progress.for_terminal(),
+                )
             )
-        )
-    report.print_systems(scored)
-    compare.print_comparison(compare.compare(*(paths[name] for name in COMPARED)))
+        typer.echo(f"Task {task}")
+        report.print_systems(of_task)
+        scored += of_task
+    compare.print_comparison(compare.compare(*(paths[1, name] for name in COMPARED)))
     page = build_leaderboard(list(paths.values()), out / "leaderboard", published=published.FOLDER)
     typer.echo(f"results: {out / 'results'}\nleaderboard: {page}")
     return scored
@@ -51,5 +65,8 @@ def run_demo(out: Path, jobs: int | None = None) -> list[Results]:
 def _copy_audit(outputs: Path, audit: Path) -> None:
     """Put the first outputs where the page looks for recordings."""
     audit.mkdir(parents=True, exist_ok=True)
-    for path in sorted(outputs.glob(f"{OUTPUT_PREFIX}*.flac"))[:AUDIT]:
+    found = (
+        path for path in sorted(outputs.glob(f"{OUTPUT_PREFIX}*")) if path.suffix in clips.KINDS
+    )
+    for path in list(found)[:AUDIT]:
         shutil.copyfile(path, audit / path.name.removeprefix(OUTPUT_PREFIX))

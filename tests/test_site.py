@@ -150,14 +150,21 @@ def test_an_unreliable_judge_is_flagged_where_it_was_asked(tmp_path: Path) -> No
     rows = word_rows({"d0": 4, "d1": 3})
     judge = JudgeRecord(
         role="verdict",
-        model="m",
-        returned_model="m",
+        metrics=["wer"],
+        judge="toy:m",
+        returned_models=["m-1"],
         prompt_sha256="c" * 64,
         calls=1,
         input_tokens=1,
+        audio_tokens=0,
         output_tokens=1,
         cost=None,
+        retries=0,
+        draws=1,
+        draws_unread=0,
         reliable=False,
+        reason="took a swap for fine",
+        controls=None,
     )
     results = make_results(
         metrics=[
@@ -169,7 +176,8 @@ def test_an_unreliable_judge_is_flagged_where_it_was_asked(tmp_path: Path) -> No
     path = tmp_path / "in" / "a.json"
     write_results(path, results.model_copy(update={"provenance": made}), rows)
     html = build_leaderboard([path.parent], tmp_path / "site").read_text("utf-8")
-    assert html.count("unreliable judge") == 1
+    assert html.count('title="took a swap for fine">unreliable judge') == 1
+    assert html.count("<bdi>m-1</bdi>") == 1
 
 
 def test_the_csv_runs_no_formula(tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ CODES: dict[str, Code] = {
     # Plausibility
     "value-range": _e("a value outside the metric's range", _UNCHANGED),
     "word-counts": _e("counts of words that no alignment gives", _UNCHANGED),
-    "judge-grim": _e("a mean that no scores of whole points give", _UNCHANGED),
+    "grim": _e("a mean that no scores of whole points give", _UNCHANGED),
     "lse-sum": _e("LSE-C and LSE-D add up to what SyncNet never gives", _AGAIN),
     "value-perfect": _w("a value that is exactly the best there is", _ASK),
     "better-than-reference": _w("a value beyond what the ground truth reaches", _ASK),

@@ -124,7 +124,7 @@ def check_judges(entry: Entry, context: Context) -> Iterator[Finding]:
             n = result.coverage.scored + result.coverage.missing
             if result.value is not None and abs(result.value * n - round(result.value * n)) > 1e-6:
                 yield found(
-                    "judge-grim",
+                    "grim",
                     f"{result.name}: no {n} whole scores have the mean {result.value}",
                     run.file,
                     run.line(result.name, "value"),
@@ -132,7 +132,7 @@ def check_judges(entry: Entry, context: Context) -> Iterator[Finding]:
             for one in rows_of(run, result.name):
                 if one.row.value is not None and one.row.value % 1:
                     what = f"{result.name} of {one.row.dialogue}: {one.row.value} is not whole"
-                    yield found("judge-grim", what, run.rows_file, one.line)
+                    yield found("grim", what, run.rows_file, one.line)
 
 
 def check_lip_sync(entry: Entry, context: Context) -> Iterator[Finding]:
@@ -170,8 +170,8 @@ def _odd_rows(result: MetricResult, rows: list[Row]) -> Iterator[tuple[str, str]
         return
     best = _best(result)
     if set(values) == {best}:
-        if result.value == best and result.unit not in EASY:
-            yield "value-perfect", f"exactly {display.short(best)} over {len(values)} dialogues"
+        if result.unit not in EASY:
+            yield "value-perfect", f"exactly {display.short(best)} for all {len(values)} dialogues"
         return
     if len(set(values)) == 1 and result.unit not in EASY:
         yield "rows-constant", f"{values[0]} for all {len(values)} dialogues"

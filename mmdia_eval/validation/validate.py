@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 Check = Callable[[Entry, Context], Iterator[Finding]]
 
-CHECKS: Mapping[str, Check] = {
+CHECKS: dict[str, Check] = {
     "results": check_results,
     "submission": check_submission,
     "protocol": check_protocol,

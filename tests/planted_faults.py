@@ -414,7 +414,12 @@ def _(on: Planted) -> None:
         "signature": "fvd@1",
         "coverage": {"expected": 8, "scored": 0, "missing": 0, "not_applicable": 8, "failed": 0},
     }
-    nothing = {"metric": "fvd", "status": "not_applicable", "counts": {}, "value": None}
+    nothing: dict[str, Any] = {
+        "metric": "fvd",
+        "status": "not_applicable",
+        "counts": {},
+        "value": None,
+    }
     on.results(lambda record: record["metrics"].append(fvd))
     on.rows(
         lambda rows: rows.extend(

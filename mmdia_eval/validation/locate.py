@@ -14,7 +14,7 @@ _DECODER = json.JSONDecoder()
 def line_of(text: str, path: Sequence[str | int]) -> int | None:
     r"""The line, from 1, of the value at `path` (keys and indices), or of the nearest around it.
 
-    None where the text is not JSON.
+    None where what comes before it is not JSON.
 
     >>> line_of('{"a": 1,\n "b": [1,\n 2]}', ["b", 1])
     3

@@ -35,7 +35,7 @@ from mmdia_eval.validation.format import is_folder_name
 from mmdia_eval.validation.locate import line_of
 from mmdia_eval.validation.pack import pack
 from mmdia_eval.validation.report import make_report, write_report
-from mmdia_eval.validation.validate import Checked
+from mmdia_eval.validation.validate import Checked, validate
 
 ROOT = Path(__file__).parents[1]
 JSON = st.recursive(
@@ -277,3 +277,25 @@ def test_a_comment_is_written_without_any_package(tmp_path: Path) -> None:
         check=True,
     )
     assert "The submission is valid." in done.stdout
+
+
+def test_a_playlist_named_as_a_clip_meets_no_decoder(
+    made: tuple[Path, Request], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(made[0], tmp_path / NAME))
+    (folder / "audit" / f"{AUDITED[0]}.flac").write_bytes(b"ffconcat version 1.0\nfile x.wav\n")
+    opened: list[Path] = []
+
+    def noted(decoder: Any) -> Any:
+        def decode(path: Path) -> Any:
+            opened.append(path)
+            return decoder(path)
+
+        return decode
+
+    for name in ("decode", "read_details"):
+        monkeypatch.setattr(media, name, noted(getattr(media, name)))
+    (checked,) = validate([folder], benchmark="mini")
+    assert {finding.code for finding in checked.findings} == {"audit-hash", "audit-unreadable"}
+    assert AUDITED[0] not in {path.stem for path in opened if path.is_relative_to(folder)}
+    assert AUDITED[1] in {path.stem for path in opened if path.is_relative_to(folder)}

@@ -35,6 +35,10 @@ REFERENCE_FIELDS: Mapping[str, tuple[str, ...]] = {
 """Counts that no output changes, so that `worst` knows them too: above all the denominators."""
 
 
+MOST_ROWS = 20_000
+"""Rows of a metric that are added up: resampling holds 2,000 times as many numbers."""
+
+
 def check_rows(entry: Entry, context: Context) -> Iterator[Finding]:
     """Each dialogue once under each metric, with the metric's own counts and value."""
     for run in entry.runs:
@@ -109,6 +113,9 @@ def check_values(entry: Entry, context: Context) -> Iterator[Finding]:
 def _value(run: Run, result: MetricResult) -> Iterator[Finding]:
     metric, rows = metric_of(result), rows_of(run, result.name)
     name = result.name
+    if len(rows) > MOST_ROWS:
+        yield found("file-too-large", f"{len(rows):,} rows of {name}", run.rows_file)
+        return
     if (coverage := _coverage(rows)) != result.coverage:
         yield found(
             "coverage-differs",

@@ -25,7 +25,7 @@ from mmdia_eval.validation.context import Context
 from mmdia_eval.validation.entry import Entry
 from mmdia_eval.validation.findings import Finding, found
 from mmdia_eval.validation.format import MANIFEST
-from mmdia_eval.validation.listed import asked_for
+from mmdia_eval.validation.listed import asked_for, is_flac
 
 WINDOW, HOP, BANDS = 512, 320, 40
 """32 ms each 20 ms; other recognisers of copies use about as fine a grid."""
@@ -52,8 +52,10 @@ def check_copies(entry: Entry, context: Context) -> Iterator[Finding]:
         return
     copied, compared = [], 0
     for name, id_ in (asked_for(entry, context) or {}).items():
-        reference = _decoded(dialogues[id_].audio)
-        output = _decoded(entry.folder / name) if name in entry.files else None
+        clip = entry.folder / name
+        if name not in entry.files or not is_flac(clip):
+            continue
+        reference, output = _decoded(dialogues[id_].audio), _decoded(clip)
         if reference is None or output is None:
             continue
         compared += 1

@@ -35,11 +35,6 @@ class Finding:
     file: str | None = None
     line: int | None = None
 
-    @property
-    def place(self) -> str:
-        """`file:line`, as far as it is known."""
-        return ":".join(str(part) for part in (self.file, self.line) if part is not None)
-
 
 def found(
     code: str, message: str, file: str | None = None, line: int | None = None, fix: str = ""

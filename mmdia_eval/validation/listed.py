@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from mmdia_eval import media
 from mmdia_eval.manifest import OUTPUT_PREFIX
@@ -122,10 +121,15 @@ def asked_for(entry: Entry, context: Context) -> Mapping[str, str] | None:
     return names
 
 
+def is_flac(path: Path) -> bool:
+    """Whether a clip begins as FLAC does: what does not must meet no other decoder."""
+    with path.open("rb") as file:
+        return file.read(4) == b"fLaC"
+
+
 def _clip(entry: Entry, name: str, number: int, line: ManifestLine) -> Iterator[Finding]:
     path = entry.folder / name
-    data = path.read_bytes()
-    sha256 = hashlib.sha256(data).hexdigest()
+    sha256 = file_sha256(path)
     if line.audit_sha256 != sha256:
         yield found(
             "audit-hash",
@@ -135,7 +139,7 @@ def _clip(entry: Entry, name: str, number: int, line: ManifestLine) -> Iterator[
         )
     if path.suffix != ".flac":
         return
-    if not data.startswith(b"fLaC"):  # what follows must meet no other decoder
+    if not is_flac(path):
         yield found("audit-unreadable", "not a FLAC file", name)
         return
     info, pcm_sha256 = media.read_details(path)

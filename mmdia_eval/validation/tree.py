@@ -91,10 +91,10 @@ def _bytes_of(repository: Path, changes: Sequence[Change]) -> Mapping[str, int]:
     answers = git(
         repository, ["cat-file", "--batch-check"], "".join(f"{i}\n" for i in ids).encode()
     )
-    return {
-        change: int(line.split()[2])
-        for change, line in zip(ids, answers.decode().splitlines(), strict=True)
-    }
+    said = [line.split() for line in answers.decode().splitlines()]
+    if any(len(words) < 3 for words in said):
+        raise UserError(f"{repository}: the clone lacks objects; fetch its whole history")
+    return {id_: int(words[2]) for id_, words in zip(ids, said, strict=True)}
 
 
 def _contents(changes: Sequence[Change]) -> Iterator[Finding]:

@@ -135,7 +135,11 @@ def _entries(path: Path, base: Base | None) -> list[Path]:
 
 def check_entry(folder: Path, context: Context) -> Checked:
     """Everything that is found in one submission, each kind of finding at most a few times."""
-    entry, findings = read_entry(folder)
+    try:
+        entry, findings = read_entry(folder)
+    except OSError as error:
+        crashed = found("check-crashed", f"reading the folder: {error}")
+        return Checked(folder.absolute().name, [crashed])
     for name, check in CHECKS.items():
         findings += _run(name, check, entry, context)
     return Checked(entry.id, in_order(list(few_alike(findings))))

@@ -15,6 +15,7 @@ import typer
 from mmdia_eval import cli_mos
 from mmdia_eval.cli_judge import judge_app
 from mmdia_eval.cli_models import doctor_command, models_app
+from mmdia_eval.cli_validate import submission_app, tree_app, validate_command
 from mmdia_eval.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ app.add_typer(judge_app, name="judge")
 app.add_typer(models_app, name="models")
 app.command("doctor")(doctor_command)
 app.add_typer(cli_mos.app, name="mos")
+app.command("validate")(validate_command)
+app.add_typer(submission_app, name="submission")
+app.add_typer(tree_app, name="tree")
 
 Style = Literal["description", "triplet"]
 Unavailable = Literal["refused", "skipped", "listed"]

@@ -7,6 +7,7 @@ playlist in disguise cannot reach another file or the network.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import stat
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmdia_eval.errors import UserError
 from mmdia_eval.types import SAMPLE_RATE, Audio, FloatArray, MediaInfo
@@ -97,8 +99,28 @@ def write_listening_copy(path: Path, out: Path, limits: Limits = LIMITS) -> str 
         _examine(pcm, limits)
     except UnusableError as error:
         return str(error)
-    soundfile.write(out, np.clip(pcm.samples, -1, 1), pcm.sample_rate, "PCM_24", format="FLAC")
+    whole = _whole_samples(pcm) << 8  # soundfile takes the upper 24 of 32 bits
+    soundfile.write(out, whole, pcm.sample_rate, "PCM_24", format="FLAC")
     return None
+
+
+def read_details(path: Path, limits: Limits = LIMITS) -> tuple[MediaInfo, str | None]:
+    """What `decode` finds, and the sha256 of the sound: that of its listening copy too.
+
+    Of one channel at the file's own rate, 24-bit little-endian in 32 bits. None for a bad file.
+    """
+    try:
+        pcm = _read(path, limits)
+        info, _ = _examine(pcm, limits)
+    except UnusableError as error:
+        return MediaInfo(problem=str(error)), None
+    return info, hashlib.sha256(_whole_samples(pcm).astype("<i4").tobytes()).hexdigest()
+
+
+def _whole_samples(pcm: _Pcm) -> NDArray[np.int32]:
+    """As 24-bit integers; a file of 16 or 24 bits and one channel keeps its own."""
+    scaled = np.rint(pcm.samples.astype(np.float64) * 2**23)
+    return np.clip(scaled, -(2**23), 2**23 - 1).astype(np.int32)
 
 
 def decode_at(path: Path, sample_rate: int) -> Audio:

@@ -272,7 +272,7 @@ def _metric_result(
         value, drawn = of_set.value, of_set.interval
         components = {**metric.components(counting), **(of_set.components or {})}
     else:
-        value, drawn = corpus_value(counting, metric.reduce), _bootstrap(metric, outcomes)
+        value, drawn = corpus_value(counting, metric.reduce), bootstrap(metric, outcomes)
         components = dict(metric.components(counting)) if counting else {}
     interval = Interval(**asdict(drawn)) if drawn and value is not None else None
     return MetricResult(
@@ -293,11 +293,12 @@ def _metric_result(
             failed=statuses["failed"],
         ),
         companion=metric.companion,
-        components=_finite(components),
+        components=finite(components),
     )
 
 
-def _bootstrap(metric: Metric, outcomes: Sequence[Outcome]) -> statistics.Interval | None:
+def bootstrap(metric: Metric, outcomes: Sequence[Outcome | Row]) -> statistics.Interval | None:
+    """The interval of a metric from all its dialogues, in the order of their ids."""
     # Rows that do not count stay as zeros: every metric resamples the same dialogues.
     zeros = dict.fromkeys(metric.fields, 0.0)
     return bootstrap_interval([outcome.counts or zeros for outcome in outcomes], metric.reduce)
@@ -335,7 +336,7 @@ def signature(request: Request, job: MetricJob) -> str:
     return "|".join(parts)
 
 
-def _finite(components: Mapping[str, float]) -> dict[str, float]:
+def finite(components: Mapping[str, float]) -> dict[str, float]:
     """Components that have a value, as plain floats."""
     plain = {name: float(value) for name, value in components.items()}
     return {name: value for name, value in plain.items() if math.isfinite(value)}

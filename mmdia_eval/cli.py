@@ -75,7 +75,10 @@ def _options(
 
 @app.command()
 def score(
-    outputs: Annotated[Path, typer.Argument(help="Folder of the system's outputs.")],
+    outputs: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of the system's outputs. May lack with --dry-run."),
+    ] = None,
     task: Annotated[int, typer.Option(help="1: script and style to speech; 2: and keyframes.")] = 1,
     split: Annotated[str, typer.Option(help="hard, test, ood or bench.")] = "test",
     protocol: Annotated[str, typer.Option(help="Name, or path of a .toml file.")] = "embedded",
@@ -100,7 +103,7 @@ def score(
     ] = "auto",
     judge: Annotated[
         str | None,
-        typer.Option(help="Who judges: gemini:MODEL, openai:MODEL or replay:FILE."),
+        typer.Option(help="Who judges: gemini, gemini:MODEL, openai:MODEL or replay:FILE."),
     ] = None,
     judge_url: Annotated[
         str | None, typer.Option(help="Address of the judge's service, if not the usual one.")
@@ -152,12 +155,15 @@ def score(
     choices = Choices(
         device, judge, judge_url, max_judge_cost, "listed" if dry_run else unavailable
     )
-    path = out or _results_path(outputs, task, split, style)
+    if outputs is None and not dry_run:
+        raise UserError("name the folder of the system's outputs; only --dry-run does without")
+    path = out or (_results_path(outputs, task, split, style) if outputs else None)
     request = scoring.prepare(
         outputs, task, split, protocol, benchmark, metric or (), style, path, choices
     )
     store, workers = Store(cache or default_root()), jobs or default_jobs()
     if dry_run:
+        _announce(request)
         works = survey(request.plan, store, workers)
         listing.print_survey(works, workers, request.plan.not_run)
         return

@@ -137,17 +137,21 @@ def _of_shot(
                     going[row].faces.append(here[column])
                     taken.add(column)
         tracks += [_Open([frame], [face]) for index, face in enumerate(here) if index not in taken]
-    return [_closed(track) for track in tracks if len(track.frames) > settings.min_track]
+    return [
+        filled(track.frames, np.stack(track.faces))
+        for track in tracks
+        if len(track.frames) > settings.min_track
+    ]
 
 
-def _closed(track: _Open) -> Track:
-    seen = np.array(track.frames)
+def filled(frames: Sequence[int], faces: FloatArray) -> Track:
+    """The track of faces (n, 5), box and score, in those frames; gaps become straight lines."""
+    seen = np.array(frames)
     every = np.arange(seen[0], seen[-1] + 1)
-    boxes = np.stack(track.faces)
-    filled = [np.interp(every, seen, boxes[:, side]) for side in range(4)]
+    boxes = [np.interp(every, seen, faces[:, side]) for side in range(4)]
     scores = np.zeros(len(every), dtype=np.float32)
-    scores[seen - seen[0]] = boxes[:, 4]
-    return Track(int(seen[0]), np.stack(filled, axis=1).astype(np.float32), scores)
+    scores[seen - seen[0]] = faces[:, 4]
+    return Track(int(seen[0]), np.stack(boxes, axis=1).astype(np.float32), scores)
 
 
 def _large(track: Track, settings: TrackSettings) -> bool:

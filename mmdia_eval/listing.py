@@ -29,8 +29,7 @@ def print_survey(works: Sequence[Work], jobs: int, not_run: Sequence[NotRun] = (
         table.add_row(work.role, *map(_known, (work.todo, work.cached)), *map(_clock, seconds))
     console = plain_console()
     console.print(table)
-    notes = [f"{work.role}: {work.note}" for work in works if work.note and work.todo]
-    print_lines(console, notes)
+    print_lines(console, _estimates(works))
     known = [work.seconds for work in works if work.seconds is not None]
     if known:
         console.print(f"about {_clock(sum(known))} on {jobs} workers, beside loading the engines")
@@ -38,6 +37,17 @@ def print_survey(works: Sequence[Work], jobs: int, not_run: Sequence[NotRun] = (
         names = ", ".join(left.name for left in not_run)
         print_lines(console, ["", f"{len(not_run)} metrics cannot run here: {names}"])
         print_lines(console, _lacks(not_run))
+
+
+def _estimates(works: Sequence[Work]) -> Iterator[str]:
+    """What services will take, and the sum of what is known."""
+    asked = [(work.role, work.estimate) for work in works if work.estimate and work.todo != 0]
+    yield from (f"{role}: {estimate.text}" for role, estimate in asked)
+    costs = [estimate.cost for _, estimate in asked]
+    if len(costs) > 1 and any(costs):
+        known = sum(cost for cost in costs if cost is not None)
+        others = ", and what is not known" if None in costs else ""
+        yield f"in all about ${known:,.2f}{others}"
 
 
 def _lacks(not_run: Sequence[NotRun]) -> Iterator[str]:

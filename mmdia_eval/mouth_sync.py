@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdia_eval.speaker_lip_sync import FRAME_RATE, SHORTEST, Speech, alone
+from mmdia_eval.speaker_lip_sync import SHORTEST, Speech, alone
+from mmdia_eval.types import FRAME_RATE
 
 MAX_LAG = 15
 """Frames that the sound is moved by either way: 0.6 s, as for SyncNet."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Any
@@ -81,7 +81,8 @@ class Plan:
     """What a run will do: `stages` in order, then `metrics`, over `samples`.
 
     Stages for accelerators run on `devices`, one worker each. `not_run` are the metrics left out,
-    `lacking` the roles that only they wanted or that cannot be made here.
+    `lacking` the roles that only they wanted or that cannot be made here, with the stages they
+    would have been where that is known.
     """
 
     protocol: Protocol
@@ -92,7 +93,7 @@ class Plan:
     metrics: tuple[MetricJob, ...]
     devices: tuple[str, ...] = (devices.CPU,)
     not_run: tuple[NotRun, ...] = ()
-    lacking: tuple[str, ...] = ()
+    lacking: Mapping[str, Stage | None] = field(default_factory=dict)
 
     def dialogues_with_reference(self, role: str) -> Sequence[Dialogue]:
         """The dialogues of whose reference recording some metric wants this role."""
@@ -107,6 +108,10 @@ class Plan:
     def roles_of_outputs(self) -> set[str]:
         """The roles that some metric wants of the systems' outputs."""
         return _closure(self.stages, (role for job in self.metrics for role in job.inputs.values()))
+
+    def metrics_from(self, role: str) -> list[str]:
+        """The names of the metrics that rest on a role."""
+        return [job.name for job in self.metrics if role in _closure(self.stages, job.roles)]
 
     def _reference_roles(self, job: MetricJob) -> set[str]:
         return _closure(self.stages, job.reference_inputs.values())
@@ -191,7 +196,8 @@ class _Planner:
         used = self._devices(stages)
         if self.problems:
             raise ProblemsError(list(dict.fromkeys(self.problems)))
-        lacking = [role for role in {**self.stages, **self.lacks} if role not in wanted]
+        roles = {**self.stages, **self.lacks}
+        lacking = {role: self.stages.get(role) for role in roles if role not in wanted}
         return Plan(
             self.protocol,
             self.task,
@@ -201,7 +207,7 @@ class _Planner:
             kept,
             used,
             tuple(not_run),
-            tuple(lacking),
+            lacking,
         )
 
     def _lacks_of(self, job: MetricJob) -> list[str]:

@@ -336,7 +336,8 @@ class Transcript(Artifact):
 
     `word_times` is False where it timed whole utterances only: their words then stand at even
     steps. `language` is an ISO 639-1 code; `heard_seconds` is how much of the file's start was
-    listened to, None for all of it.
+    listened to, None for all of it. `draws` are the replies it was read from, where a language
+    model had a part in it.
     """
 
     kind: ClassVar[str] = "transcript"
@@ -344,6 +345,7 @@ class Transcript(Artifact):
     word_times: bool = True
     language: str | None = None
     heard_seconds: float | None = None
+    draws: tuple[Draw, ...] = ()
 
     @property
     def words(self) -> Iterator[Word]:
@@ -445,6 +447,8 @@ class Draw:
     `model` is the version that the service says answered; `retries` counts transport faults before.
     `nonce` is the random mark around the data in this call's prompt: draws with one nonce share a
     call, and its tokens. `audio_tokens` are those of `input_tokens` that are sound, where known.
+    In a call about several clips this draw is of number `clip`, from 0, of `clips`; `reply` is the
+    whole reply, and tokens and retries are its share of them.
     """
 
     reply: str
@@ -457,6 +461,8 @@ class Draw:
     problem: str | None = None
     nonce: str = ""
     audio_tokens: int = 0
+    clip: int = 0
+    clips: int = 1
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from scripted_judge import Answer, ScriptedJudge, scores
+from scripted_judge import CONTROLS, Answer, ScriptedJudge, honest, is_control, scores
 
 import mmdia_eval
 from mmdia_eval.benchmark import load_benchmark, resolve_benchmark
 from mmdia_eval.errors import StageStoppedError
 from mmdia_eval.judges.client import Question
+from mmdia_eval.judges.rubric import DIMENSIONS
 from mmdia_eval.results import Results
 
 PROTOCOL = """
@@ -72,6 +73,8 @@ def score(
 
 
 def good(question: Question) -> Answer:
+    if is_control(question.name):
+        return honest(question)
     return LABELS if question.name.startswith("labels") else scores(4)
 
 
@@ -79,7 +82,7 @@ def test_a_dialogue_that_could_not_be_read_failed_and_alone_is_asked_again(
     monkeypatch: pytest.MonkeyPatch, outputs: Path
 ) -> None:
     def answer(question: Question) -> Answer:
-        return "no" if question.name.startswith(f"speech/{IDS[2]}") else good(question)
+        return "no" if question.name.startswith(f"strict.description/{IDS[2]}") else good(question)
 
     ScriptedJudge(answer).install(monkeypatch)
     first = score(outputs)
@@ -89,7 +92,9 @@ def test_a_dialogue_that_could_not_be_read_failed_and_alone_is_asked_again(
     client = ScriptedJudge(good).install(monkeypatch)
     second = score(outputs)
     assert second.status == "complete"
-    assert client.names == [f"speech/{IDS[2]}/{number}" for number in (6, 7, 8)]
+    assert client.names_of_outputs == [
+        f"strict.description/{IDS[2]}/{number}" for number in (6, 7, 8)
+    ]
     assert second.metrics[0].components["replies_unread"] == 6 / (7 * 3 + 9)
     assert second.metrics[1].value == pytest.approx(1 / 8)
     assert second.metrics[1].components["confusion.relationship.Family.Friends"] == 1
@@ -104,6 +109,8 @@ def test_a_spent_quota_keeps_every_reply_that_was_paid(
     paid: list[str] = []
 
     def answer(question: Question) -> Answer:
+        if is_control(question.name):
+            return honest(question)
         if len(paid) == 20:
             return StageStoppedError("quota spent")
         paid.append(question.name)
@@ -114,21 +121,26 @@ def test_a_spent_quota_keeps_every_reply_that_was_paid(
     client = ScriptedJudge(good).install(monkeypatch)
     assert score(outputs).status == "complete"
     assert not set(client.names) & set(paid)
-    assert len(client.names) + len(paid) == 2 * 3 * len(IDS)
+    assert len(client.names_of_outputs) + len(paid) == 2 * 3 * len(IDS)
 
 
 def test_release_asks_in_the_splits_order_and_reads_labels_from_the_same_reply(
     monkeypatch: pytest.MonkeyPatch, outputs: Path
 ) -> None:
     def answer(question: Question) -> Answer:
+        if question.name.startswith("pairwise"):
+            return honest(question)
+        if is_control(question.name):
+            line = json.loads(CONTROLS[question.name.split("/")[1]])
+            return ",".join(str(line[name]) for name in DIMENSIONS) + ",Friends,Social Banter"
         ids = question.name.split("/")[1].split("+")
         return "\n".join(f"4,4,4,4,{1 + IDS.index(id_) % 5},4,Friends,Social Banter" for id_ in ids)
 
     client = ScriptedJudge(answer).install(monkeypatch)
     found = score(outputs, "release", "triplet", labels="verdict")
-    assert sorted(client.names) == [
-        f"release/{'+'.join(IDS[:5])}/0",
-        f"release/{'+'.join(IDS[5:])}/0",
+    assert sorted(client.names_of_outputs) == [
+        f"release.triplet/{'+'.join(IDS[:5])}/0",
+        f"release.triplet/{'+'.join(IDS[5:])}/0",
     ]
     assert found.metrics[0].value == pytest.approx((1 + 2 + 3 + 4 + 5 + 1 + 2 + 3) / 8)
     assert found.metrics[1].components["relationship_accuracy"] == 1 / 8

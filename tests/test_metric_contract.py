@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import planted_lips
 import pytest
 from built_in import METRICS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdia_eval.api import Counts, Metric
+from mmdia_eval.api import Counts, Metric, SetMetric
+from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.judges.rubric import DIMENSIONS
 from mmdia_eval.registry import metric
 from mmdia_eval.types import (
@@ -24,6 +26,7 @@ from mmdia_eval.types import (
     Draw,
     FrameSimilarity,
     FrameStatistics,
+    LipSyncEmbeddings,
     MediaInfo,
     MosPrediction,
     MouthMotion,
@@ -36,6 +39,7 @@ from mmdia_eval.types import (
     TurnScores,
     Utterance,
     Verdict,
+    VideoFeatures,
     Word,
 )
 
@@ -95,6 +99,7 @@ def good_artifacts(dialogue: Dialogue) -> Artifacts:
     made = {
         Alignment: Alignment(tuple(AlignedTurn(i, words[i], len(words[i])) for i in numbers)),
         Diarization: Diarization(tuple(segments)),
+        LipSyncEmbeddings: planted_lips.in_sync(dialogue),
         MediaInfo: MediaInfo(duration=dialogue.duration or 0.0, sample_rate=16_000, channels=1),
         MosPrediction: MosPrediction(SCORES, tuple(TurnScores(i, SCORES) for i in numbers)),
         SpeakerEmbeddings: embeddings,
@@ -135,7 +140,10 @@ def good_mouths(dialogue: Dialogue) -> MouthMotion:
     )
 
 
-@pytest.fixture(params=METRICS)
+SETS = [name for name in METRICS if issubclass(metric.get(name), SetMetric)]
+
+
+@pytest.fixture(params=[name for name in METRICS if name not in SETS])
 def one(request: pytest.FixtureRequest) -> Metric:
     cls = metric.get(cast("str", request.param))
     return cls(cls.Settings())
@@ -168,8 +176,22 @@ def test_it_says_what_it_is(one: Metric) -> None:
     assert type(one).__doc__
 
 
-def test_name_is_that_of_its_file(one: Metric) -> None:
-    assert type(one).__module__ == f"mmdia_eval.metrics.{one.name}"
+@pytest.mark.parametrize("name", METRICS)
+def test_name_is_that_of_its_file(name: str) -> None:
+    assert metric.get(name).__module__ == f"mmdia_eval.metrics.{name}"
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_metric_of_sets_counts_clips_and_takes_no_fewer(name: str) -> None:
+    cls = metric.get(name)
+    one = cls(cls.Settings())
+    assert one.not_applicable(good_dialogue()) is None
+    assert one.worst(good_dialogue()) == {"clips": 0}
+    made = Artifacts({VideoFeatures: VideoFeatures(np.zeros((4, 3), dtype=np.float32))})
+    assert one.measure(good_dialogue(), made) == {"clips": 4}
+    short = Artifacts({VideoFeatures: VideoFeatures(np.zeros((0, 3), dtype=np.float32))})
+    with pytest.raises(MissingOutputError, match="shorter than a clip"):
+        one.measure(good_dialogue(), short)
 
 
 def test_counts_have_the_declared_fields_and_are_finite_numbers(one: Metric) -> None:
@@ -199,7 +221,7 @@ def test_sums_over_dialogues_have_a_value_between_theirs(one: Metric) -> None:
 
 @given(data=st.data())
 def test_reduce_is_the_same_on_scalars_and_on_arrays(data: st.DataObject) -> None:
-    name = data.draw(st.sampled_from(METRICS))
+    name = data.draw(st.sampled_from([each for each in METRICS if each not in SETS]))
     one = metric.get(name)(metric.get(name).Settings())
     columns = {
         field: np.array(data.draw(st.lists(WHOLE, min_size=3, max_size=3)), dtype=np.float64)

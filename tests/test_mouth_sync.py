@@ -43,7 +43,7 @@ def test_a_planted_lag_is_found_within_a_frame(lag: int, seed: int) -> None:
     found = scored([mouth("x", a, lag), mouth("y", b, lag)], both)
     assert found.lag is not None
     assert abs(found.lag - lag) <= 1
-    assert found.best > 0.85
+    assert found.best > 0.7
     assert found.best >= found.correlation
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mmdia_eval import api
 from mmdia_eval.api import Counts, Metric
 from mmdia_eval.counts import ratios
-from mmdia_eval.metrics.wer import WordErrorSettings, heard_text, reference_text, word_errors
+from mmdia_eval.metrics.wer import heard_text, reference_text, word_errors
 from mmdia_eval.registry import metric
 from mmdia_eval.text import normalizer
 from mmdia_eval.types import Artifacts, Dialogue, Transcript, Utterance
@@ -61,6 +62,12 @@ def repeated_words(heard: Sequence[str], script: Sequence[str]) -> int:
     return len({place for places, gram in loops(heard) if gram not in known for place in places})
 
 
+class HallucinationSettings(api.Settings):
+    """`normalizer`: a name from `mmdia_eval.text.NORMALIZERS`, applied to both sides."""
+
+    normalizer: str = "whisper-en"
+
+
 @metric("hallucination")
 class Hallucination(Metric):
     """Share of the words heard that are no part of the script, with further signs beside it."""
@@ -83,9 +90,9 @@ class Hallucination(Metric):
     higher_is_better = False
     aggregation = "corpus"
     needs = (Transcript,)
-    Settings = WordErrorSettings
+    Settings = HallucinationSettings
 
-    def __init__(self, settings: WordErrorSettings) -> None:
+    def __init__(self, settings: HallucinationSettings) -> None:
         super().__init__(settings)
         self.normalizer = normalizer(settings.normalizer)
 

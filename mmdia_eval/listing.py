@@ -62,18 +62,20 @@ def _lacks(not_run: Sequence[NotRun]) -> Iterator[str]:
 
 
 def print_metrics(protocol: Protocol) -> None:
-    """The columns of a protocol, and what each reads."""
+    """The columns of a protocol, each with its metric if that has another name, and its inputs."""
     table = Table(box=None, pad_edge=False)
     table.add_column("name", no_wrap=True)
-    for title in ("metric", "better", "reads"):
+    for title in ("task", "better", "reads"):
         table.add_column(title)
     for entry in protocol.metrics:
         cls = registry.metric.get(entry.metric)
         reads = [kind.kind for kind in cls.needs]
         reads += [f"reference's {kind.kind}" for kind in cls.reference_needs]
         name = entry.name if entry.default else f"{entry.name} *"
+        name += "" if entry.metric == entry.name else f" ({entry.metric})"
         better = BETTER[cls.higher_is_better]
-        table.add_row(name, entry.metric, better, "\n".join(reads))
+        tasks = ", ".join(map(str, entry.tasks or protocol.tasks))
+        table.add_row(name, tasks, better, "\n".join(reads))
     console = plain_console()
     console.print(
         f"protocol {protocol.name} {protocol.version}: {protocol.summary}", soft_wrap=True

@@ -245,6 +245,62 @@ class VideoFeatures(Artifact):
     features: FloatArray
 
 
+@dataclass(frozen=True, eq=False)
+class MouthMotion(Artifact):
+    """How far the mouths in a video are open, and how loud its sound is, frame by frame.
+
+    `openings` (n,) float32: share of the mouth's region that is dark, in [0, 1], track by track;
+    `tracks` and `frames` (n,) say which track and frame each is of, whole numbers as float32.
+    `identities` as in `FaceTracks`; `looks` (tracks, d) float32 describe each face (`identities`).
+    `envelope` (m,) float32: RMS of the sound over each frame of the video, of full scale.
+    """
+
+    kind: ClassVar[str] = "mouth_motion"
+    openings: FloatArray
+    tracks: FloatArray
+    frames: FloatArray
+    looks: FloatArray
+    envelope: FloatArray
+    identities: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FrameStatistics(Artifact):
+    """Figures of a video's pictures that need no second video; see `frame_statistics`.
+
+    `sharpness`: variance of the luma's Laplacian over that of the luma; `blockiness`: steps between
+    8-pixel blocks over steps within them, 1 where no block shows; both from 0 upwards, and mean
+    over frames. `frozen` is the share of frames that repeat the one before, in [0, 1]; `flicker`
+    the mean change of the luma's mean from frame to frame within shots, in grey levels, 0 to 255.
+    Both are None where there is no such frame.
+    """
+
+    kind: ClassVar[str] = "frame_statistics"
+    frames: int
+    shots: int
+    sharpness: float
+    blockiness: float
+    frozen: float | None
+    flicker: float | None
+
+
+@dataclass(frozen=True)
+class FrameSimilarity(Artifact):
+    """How alike a video and its reference are, frame by frame; see `frame_similarity`.
+
+    `psnr` in dB, 0 to 100, and `ssim`, -1 to 1, are means over frames. `resized` says whether the
+    frames were brought to the reference's size. `problem` says why the two cannot be compared; the
+    figures are then 0.
+    """
+
+    kind: ClassVar[str] = "frame_similarity"
+    psnr: float
+    ssim: float
+    frames: int
+    resized: bool
+    problem: str | None = None
+
+
 @dataclass(frozen=True)
 class Word:
     """One word as heard or aligned."""
@@ -441,6 +497,9 @@ class Artifacts:
     ) -> None:
         self._items = dict(of_output)
         self._reference = dict(of_reference or {})
+
+    def __contains__(self, kind: type[Artifact]) -> bool:
+        return kind in self._items
 
     def __getitem__(self, kind: type[A]) -> A:
         found: Any = self._items[kind]

@@ -4,11 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdia_eval.metrics.hallucination import Hallucination, loops, repeated_words
-from mmdia_eval.metrics.wer import WordErrorSettings
+from mmdia_eval.metrics.hallucination import (
+    Hallucination,
+    HallucinationSettings,
+    loops,
+    repeated_words,
+)
 from mmdia_eval.types import Artifacts, Dialogue, Transcript, Turn, Utterance, Word
 
-metric = Hallucination(WordErrorSettings())
+metric = Hallucination(HallucinationSettings())
 few_words = st.lists(st.sampled_from("ab"), max_size=14)
 
 

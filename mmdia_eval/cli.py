@@ -146,7 +146,8 @@ def score(
     """Score a folder of outputs and write a results file.
 
     Running the same command again goes on where it was stopped. Exit codes: 0 complete,
-    1 provisional (some dialogues failed on our side), 2 bad usage or input.
+    1 provisional (some dialogues, or controls of a judge, failed on our side), 2 bad usage or
+    input.
     """
     from mmdia_eval import listing, progress, report, scoring
     from mmdia_eval.choices import Choices
@@ -179,7 +180,9 @@ def score(
         raise typer.Exit(STOPPED) from None
     typer.echo(f"written to {path}\n")
     report.print_results(results, rows)
-    if results.status == "provisional":
+    if results.status == "provisional" or any(
+        judge.controls_lack for judge in results.provenance.judges
+    ):
         again = shlex.join(["mmdia-eval", *sys.argv[1:]])
         typer.echo(f"\nto go on with what failed: {again}")
         raise typer.Exit(PROVISIONAL)

@@ -138,7 +138,7 @@ class _Run:
         self.stopped: dict[str, str] = {}
 
     def result(self, engines: _Engines) -> RunResult:
-        controls = Controls(self.plan.stages)
+        controls = Controls(stage for stage in self.plan.stages if self.plan.to_ask(stage.role))
         controls.start(self.store, engines.background, self.reporter)
         parts = self._parts()
         for part in parts:
@@ -261,11 +261,14 @@ class _Run:
         """The stage's jobs, for every source that is sound and whose needs could be made."""
         outputs = self.plan.roles_of_outputs()
         references = {d.id for d in self.plan.dialogues_with_reference(stage.role)}
+        remote = isinstance(stage.extractor, RemoteExtractor)
+        asked = self.plan.to_ask(stage.role) if remote else None  # what is asked is paid for
         jobs = []
         for target in self.here:
             source = self.sources[target]
             side, id_ = target
             wanted = stage.role in outputs if side == "output" else id_ in references
+            wanted = wanted and (asked is None or id_ in asked)
             if wanted and self._sound(target):
                 failed = next(
                     (f for r in stage.inputs.values() if (f := self.failures.get((target, r)))),

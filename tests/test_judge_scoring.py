@@ -153,9 +153,10 @@ def test_a_judge_that_passes_its_controls_is_reliable_and_asked_once(
     assert len(controls) == len(set(controls)) == verdict.controls.calls == 63
     assert not unreliable_judges(found)
     assert judge_of(found, "judge_quality") == verdict
-    lines = "\n".join(judge_lines(verdict))
-    assert "silence 1.00 (at most 2.00) passed" in lines
-    assert lines.endswith("reliable")
+    lines = list(judge_lines([verdict, labels]))
+    assert len(lines) == 4
+    assert lines[2] == "verdict and label_verdict: reliable"
+    assert "silence 1.00 (at most 2.00) passed" in lines[3]
 
 
 def test_who_has_no_labels_is_not_asked_about_them(

@@ -37,6 +37,7 @@ class AvSync(Metric):
         "best",
         "shuffled",
         "lag",
+        "with_lag",
         "scored",
         "scored_seconds",
         "speech_seconds",
@@ -100,7 +101,7 @@ class AvSync(Metric):
             known_speakers=("known_speakers", "speakers"),
             scored=("scored", "dialogues"),
         )
-        lags = [row["lag"] for row in rows if row["scored"]]
+        lags = [row["lag"] for row in rows if row["with_lag"]]
         if lags:
             figures["median_lag_ms"] = float(np.median(lags))
             figures["median_absolute_lag_ms"] = float(np.median(np.abs(lags)))
@@ -158,7 +159,8 @@ def _counts(found: MouthSync, known: Mapping[str, str]) -> dict[str, float]:
         "correlation": found.correlation,
         "best": found.best,
         "shuffled": found.shuffled,
-        "lag": found.lag * MILLISECONDS,
+        "lag": (found.lag or 0) * MILLISECONDS,
+        "with_lag": float(found.lag is not None),
         "scored": 1.0,
         "scored_seconds": found.seconds,
         "speech_seconds": found.speech,

@@ -15,6 +15,7 @@ import typer
 from mmdia_eval import cli_mos
 from mmdia_eval.cli_judge import judge_app
 from mmdia_eval.cli_models import doctor_command, models_app
+from mmdia_eval.cli_validate import submission_app, tree_app, validate_command
 from mmdia_eval.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ app.add_typer(judge_app, name="judge")
 app.add_typer(models_app, name="models")
 app.command("doctor")(doctor_command)
 app.add_typer(cli_mos.app, name="mos")
+app.command("validate")(validate_command)
+app.add_typer(submission_app, name="submission")
+app.add_typer(tree_app, name="tree")
 
 Style = Literal["description", "triplet"]
 Unavailable = Literal["refused", "skipped", "listed"]
@@ -142,7 +146,8 @@ def score(
     """Score a folder of outputs and write a results file.
 
     Running the same command again goes on where it was stopped. Exit codes: 0 complete,
-    1 provisional (some dialogues failed on our side), 2 bad usage or input.
+    1 provisional (some dialogues, or controls of a judge, failed on our side), 2 bad usage or
+    input.
     """
     from mmdia_eval import listing, progress, report, scoring
     from mmdia_eval.choices import Choices
@@ -175,7 +180,9 @@ def score(
         raise typer.Exit(STOPPED) from None
     typer.echo(f"written to {path}\n")
     report.print_results(results, rows)
-    if results.status == "provisional":
+    if results.status == "provisional" or any(
+        judge.controls_lack for judge in results.provenance.judges
+    ):
         again = shlex.join(["mmdia-eval", *sys.argv[1:]])
         typer.echo(f"\nto go on with what failed: {again}")
         raise typer.Exit(PROVISIONAL)

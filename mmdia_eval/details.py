@@ -136,14 +136,16 @@ def write_details(path: Path, results: Results, details: Iterable[Details]) -> R
 
 
 def read_details(results_path: Path, results: Results) -> Sequence[Details]:
-    """The details that belong to a results file; none where it names none.
+    """The details that belong to a results file; none where it names none, or they are not there.
 
     Raises:
-        UserError: the file is not there, or is another than the results name.
+        UserError: the file is another than the results name.
     """
     if results.details_file is None:
         return []
     path = results_path.with_name(results.details_file)
+    if not path.is_file():
+        return []
     data = read_bytes(path, MAX_DETAILS_BYTES)
     if hashlib.sha256(data).hexdigest() != results.details_sha256:
         raise UserError(

@@ -29,15 +29,11 @@ from mmdia_eval.example_systems import empty_folder, write_system_file
 from mmdia_eval.submission import Kind
 from mmdia_eval.types import FRAME_RATE, Dialogue
 
-SPLIT = "bench"
-"""The split that has the clips."""
-
 LAG = 0.2
 """Seconds, for `lagged`."""
 
 BLUR = 4.0
 """Pixels, for `blurred`: the standard deviation of the Gaussian."""
-
 
 MAX_THREADS = 4
 """Each holds the frames of a clip several times over: some 150 MB."""

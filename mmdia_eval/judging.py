@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
@@ -21,10 +22,13 @@ from mmdia_eval.results import ControlRecord, ControlsRecord, JudgeRecord
 from mmdia_eval.store import Store, digest, unfinished
 from mmdia_eval.types import Artifact, Draw
 
+logger = logging.getLogger(__name__)
+
 CONTROLS = "judge controls"
 """What the controls are called where stages are listed."""
 REPLAYED = "recorded replies are not put through controls"
 NO_SCORES = "controls are for scores, which this judge is not asked for"
+NOTHING_ASKED = "there was nothing to judge, so that no controls were asked"
 
 
 @dataclass(frozen=True)
@@ -83,10 +87,14 @@ class Controls:
         settings = self._of(extractor)
         if isinstance(settings, str):
             return settings
+        started = self._started.get(_name(settings))
+        if started is None:
+            return NOTHING_ASKED
         try:
-            return self._started[_name(settings)].result()
-        except Exception as error:  # noqa: BLE001 - no reason to lose what was judged
-            return f"controls could not be asked: {type(error).__name__}: {error}"
+            return started.result()
+        except Exception as error:
+            logger.debug("the controls failed", exc_info=error)
+            return f"controls could not be asked: {type(error).__name__}"
 
     def _of(self, extractor: JudgeExtractor[Any]) -> RubricSettings | str:
         """A stage that does not score shares the controls of one that does, of the same judge."""

@@ -46,16 +46,16 @@ class MouthSync:
     """One clip. Correlations are in [-1, 1], means over speakers weighted by seconds scored.
 
     `correlation` without any lag, `best` at `lag`, which is in frames and positive when the sound
-    comes before the lips, as SyncNet's offset; `shuffled` without lag after the sound was moved by
-    half the clip: the floor. `seconds` of speech were scored of `speech`; in `contested` of them
-    another face was in sight too, and in `bound` the speaker's own correlates best, at the lag at
-    which the best faces fit best. `faces` names the speakers' faces, `clear` those that fit better
-    than every other by `CLEAR` at that lag.
+    comes before the lips, as SyncNet's offset, and None where nothing correlates above 0;
+    `shuffled` without lag after the sound was moved by half the clip: the floor. `seconds` of
+    speech were scored of `speech`; in `contested` of them another face was in sight too, and in
+    `bound` the speaker's own correlates best, at the lag at which the best faces fit best. `faces`
+    names the speakers' faces, `clear` those that fit better than every other by `CLEAR` there.
     """
 
     correlation: float
     best: float
-    lag: int
+    lag: int | None
     shuffled: float
     seconds: float
     speech: float
@@ -88,7 +88,7 @@ def mouth_sync(
     return MouthSync(
         correlation=float(curve[MAX_LAG]),
         best=float(curve[at]),
-        lag=LAGS[at],
+        lag=LAGS[at] if curve[at] > 0 else None,
         shuffled=float(moved[MAX_LAG]),
         seconds=seconds,
         speech=sum(each.seconds for each in speech),
@@ -206,8 +206,9 @@ class _Clip:
             fits = {face: sums.curve[at] for (i, face), sums in self.sums.items() if i == index}
             face = faces.get(segment.speaker)
             if face in fits and len(fits) > 1:
+                others = max(fit for identity, fit in fits.items() if identity != face)
                 contested += segment.seconds
-                bound += segment.seconds * (max(fits, key=fits.__getitem__) == face)
+                bound += segment.seconds * bool(fits[face] > others)
         return contested, bound
 
     def clear(self, faces: Mapping[str, str]) -> dict[str, str]:

@@ -111,7 +111,19 @@ class Plan:
 
     def metrics_from(self, role: str) -> list[str]:
         """The names of the metrics that rest on a role."""
-        return [job.name for job in self.metrics if role in _closure(self.stages, job.roles)]
+        return [job.name for job in self._jobs_from(role)]
+
+    def to_ask(self, role: str) -> set[str]:
+        """The dialogues with an output to which a metric that rests on a role applies."""
+        jobs = self._jobs_from(role)
+        return {
+            sample.dialogue.id
+            for sample in self.samples
+            if sample.output and any(j.metric.not_applicable(sample.dialogue) is None for j in jobs)
+        }
+
+    def _jobs_from(self, role: str) -> list[MetricJob]:
+        return [job for job in self.metrics if role in _closure(self.stages, job.roles)]
 
     def _reference_roles(self, job: MetricJob) -> set[str]:
         return _closure(self.stages, job.reference_inputs.values())

@@ -219,6 +219,11 @@ class JudgeRecord(Record):
         return ", ".join(self.returned_models) or self.judge
 
     @property
+    def controls_lack(self) -> bool:
+        """Whether some of its controls were not answered; a further run asks for just those."""
+        return self.controls is not None and self.reliable is None
+
+    @property
     def voice(self) -> tuple[str, str]:
         """Who answered which question: values that differ in it are different measurements."""
         return self.answered, self.prompt_sha256 or ""

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mmdia_eval import devices, media, video
@@ -53,8 +53,8 @@ class RunResult:
     stopped: Mapping[str, str]
     accelerators: tuple[Mapping[str, Any], ...]
     sets: Mapping[str, SetValue]
-    artifacts: Mapping[tuple[str, str], str]
     judges: tuple[Judged, ...] = ()
+    artifacts: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class _Run:
         self.stopped: dict[str, str] = {}
 
     def result(self, engines: _Engines) -> RunResult:
-        controls = Controls(self.plan.stages)
+        controls = Controls(stage for stage in self.plan.stages if self.plan.to_ask(stage.role))
         controls.start(self.store, engines.background, self.reporter)
         parts = self._parts()
         for part in parts:
@@ -161,12 +161,12 @@ class _Run:
             self.stopped,
             tuple(used[device] for device in sorted(used)),
             sets,
+            judged(self.plan, self.store, self.keys, controls),
             {
                 (id_, role): key
                 for ((side, id_), role), key in self.keys.items()
                 if side == "output"
             },
-            judged(self.plan, self.store, self.keys, controls),
         )
 
     def _parts(self) -> list[Sequence[Target]]:
@@ -268,11 +268,14 @@ class _Run:
         """The stage's jobs, for every source that is sound and whose needs could be made."""
         outputs = self.plan.roles_of_outputs()
         references = {d.id for d in self.plan.dialogues_with_reference(stage.role)}
+        remote = isinstance(stage.extractor, RemoteExtractor)
+        asked = self.plan.to_ask(stage.role) if remote else None  # what is asked is paid for
         jobs = []
         for target in self.here:
             source = self.sources[target]
             side, id_ = target
             wanted = stage.role in outputs if side == "output" else id_ in references
+            wanted = wanted and (asked is None or id_ in asked)
             if wanted and self._sound(target):
                 failed = next(
                     (f for r in stage.inputs.values() if (f := self.failures.get((target, r)))),

@@ -221,7 +221,7 @@ def assemble(request: Request, found: RunResult) -> tuple[Results, list[Row]]:
     ]
     groups = _groups(request)
     rows = [
-        _row(job, outcome, groups[outcome.dialogue])
+        _row(job, outcome, groups.get(outcome.dialogue))
         for job in request.plan.metrics
         for outcome in by_metric[job.name]
     ]
@@ -281,7 +281,8 @@ def _metric_result(
         components = {**metric.components(counting), **(of_set.components or {})}
     else:
         value = corpus_value(counting, metric.reduce)
-        drawn = _bootstrap(metric, outcomes, _groups(request))
+        groups = _groups(request)
+        drawn = bootstrap(metric, outcomes, [groups.get(outcome.dialogue) for outcome in outcomes])
         components = dict(metric.components(counting)) if counting else {}
     interval = Interval(**asdict(drawn)) if drawn and value is not None else None
     return MetricResult(
@@ -302,7 +303,7 @@ def _metric_result(
             failed=statuses["failed"],
         ),
         companion=metric.companion,
-        components=_finite(components),
+        components=finite(components),
     )
 
 
@@ -311,16 +312,17 @@ def _groups(request: Request) -> dict[str, str | None]:
     return {sample.dialogue.id: sample.dialogue.group for sample in request.plan.samples}
 
 
-def _bootstrap(
-    metric: Metric, outcomes: Sequence[Outcome], groups: Mapping[str, str | None]
+def bootstrap(
+    metric: Metric, outcomes: Sequence[Outcome | Row], groups: statistics.Groups
 ) -> statistics.Interval | None:
+    """The interval of a metric from all its dialogues, in the order of their ids.
+
+    `groups` are their films or series, where the benchmark names them.
+    """
     # Rows that do not count stay as zeros: every metric resamples the same dialogues.
     zeros = dict.fromkeys(metric.fields, 0.0)
-    return bootstrap_interval(
-        [outcome.counts or zeros for outcome in outcomes],
-        metric.reduce,
-        groups=[groups[outcome.dialogue] for outcome in outcomes],
-    )
+    counts = [outcome.counts or zeros for outcome in outcomes]
+    return bootstrap_interval(counts, metric.reduce, groups=groups)
 
 
 def _row(job: MetricJob, outcome: Outcome, group: str | None) -> Row:
@@ -356,7 +358,7 @@ def signature(request: Request, job: MetricJob) -> str:
     return "|".join(parts)
 
 
-def _finite(components: Mapping[str, float]) -> dict[str, float]:
+def finite(components: Mapping[str, float]) -> dict[str, float]:
     """Components that have a value, as plain floats."""
     plain = {name: float(value) for name, value in components.items()}
     return {name: value for name, value in plain.items() if math.isfinite(value)}
@@ -387,10 +389,8 @@ def _warnings(request: Request, found: RunResult, metrics: Sequence[MetricResult
 
 
 def _judge_warnings(found: RunResult) -> Iterator[str]:
-    """Which judges are not to be trusted, are others than asked for, or are not exported."""
+    """Which judges are others than asked for, or are not exported."""
     for record in judge_records(found.judges):
-        if record.reliable is False:
-            yield f"{record.role}: the judge is unreliable: {record.reason}"
         model = record.judge.partition(":")[2]
         others = [name for name in record.returned_models if not name.startswith(model)]
         if others and not record.judge.startswith(REPLAY):

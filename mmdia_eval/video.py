@@ -69,6 +69,21 @@ def frame_bytes(path: Path) -> int:
         return 0
 
 
+def read_header(path: Path) -> VideoInfo:
+    """Size, rate and length as the header says them, `frames` 0: nothing is decoded."""
+    try:
+        with media.opened_video(path) as container:
+            stream = container.streams.video[0]
+            return VideoInfo(
+                width=stream.codec_context.width,
+                height=stream.codec_context.height,
+                frame_rate=float(stream.average_rate or 0),
+                duration=(container.duration or 0) / 1e6,
+            )
+    except media.UnusableError as error:
+        return VideoInfo(problem=str(error))
+
+
 def _decoded(container: Any, out: Path, limits: Limits, errors: Sequence[Any]) -> VideoInfo:
     stream = container.streams.video[0]
     _check_header(container, stream, limits)

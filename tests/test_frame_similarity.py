@@ -35,7 +35,8 @@ def pictures(frames: int, seed: int = 0, size: tuple[int, int] = (24, 32)) -> Fr
 def compare(frames: Frames, reference: Frames | None, most_extra: int = 1) -> FrameSimilarity:
     one = FrameSimilarityExtractor(FrameSimilaritySettings(most_extra=most_extra), ())
     one.load()
-    item = Inputs(QUIET, DIALOGUE, Artifacts({}), frames=frames, reference_frames=reference)
+    dialogue = DIALOGUE if reference is not None else Dialogue("d", ())
+    item = Inputs(QUIET, dialogue, Artifacts({}), frames=frames, reference_frames=reference)
     (found,) = one.extract([item])
     return found
 
@@ -128,7 +129,19 @@ def test_a_reference_smaller_than_the_window_is_named() -> None:
 
 
 def test_no_reference_is_no_comparison() -> None:
-    assert compare(pictures(2), None).problem == "there is no reference video"
+    assert compare(pictures(2), None).problem == "the dialogue has no reference video"
+
+
+def test_frames_of_a_reference_that_did_not_come_are_no_fault_of_the_output() -> None:
+    one = FrameSimilarityExtractor(FrameSimilaritySettings(), ())
+    item = Inputs(QUIET, DIALOGUE, Artifacts({}), Path("out.mp4"), frames=pictures(2))
+    with pytest.raises(ValueError, match=r"out\.mp4 came without the frames of d\.mp4"):
+        one.extract([item])
+
+
+def test_the_reference_is_in_the_key() -> None:
+    assert FrameSimilarityExtractor.reads == ("reference_video",)
+    assert FrameSimilarityExtractor.reads_reference_frames
 
 
 @pytest.mark.parametrize("one", METRICS)

@@ -26,7 +26,7 @@ SETTINGS = Flicker.Settings()
 FRAMES, _ = film({LEFT: np.abs(np.sin(np.arange(40)))})
 
 
-def statistics(frames: Frames, frozen: float = 1.0) -> FrameStatistics:
+def statistics(frames: Frames, frozen: float = 1.05) -> FrameStatistics:
     one = FrameStatisticsExtractor(FrameStatisticsSettings(frozen=frozen), ())
     one.load()
     (found,) = one.extract([Inputs(QUIET, DIALOGUE, Artifacts({}), frames=frames)])
@@ -115,6 +115,14 @@ def test_a_small_mouth_that_moves_is_motion_and_a_codecs_noise_is_not() -> None:
     assert figures(statistics(noise))[0] == 1.0
     assert float(np.abs(np.diff(wide.astype(int), axis=0)).mean()) < 0.1
     assert float(np.abs(np.diff(noise.astype(int), axis=0)).mean()) > 0.4
+
+
+def test_a_flat_block_moved_by_one_level_is_a_codecs_doing() -> None:
+    pulsing = np.full((4, 64, 64, 3), 90, dtype=np.uint8)
+    pulsing[1::2, 16:32, 16:32] += 1
+    assert figures(statistics(pulsing))[0] == 1.0
+    pulsing[1::2, 16:32, 16:32] += 1
+    assert figures(statistics(pulsing))[0] == 0.0
 
 
 def test_flicker_is_the_change_of_brightness_and_a_cut_is_none() -> None:

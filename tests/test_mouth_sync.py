@@ -41,8 +41,9 @@ def scored(
 def test_a_planted_lag_is_found_within_a_frame(lag: int, seed: int) -> None:
     a, b, both = voices(seed)
     found = scored([mouth("x", a, lag), mouth("y", b, lag)], both)
+    assert found.lag is not None
     assert abs(found.lag - lag) <= 1
-    assert found.best > 0.85
+    assert found.best > 0.7
     assert found.best >= found.correlation
 
 
@@ -112,6 +113,8 @@ def test_a_mouth_that_never_moves_has_no_correlation() -> None:
     _, _, both = voices(8)
     found = scored([mouth("x", np.full(FRAMES, 0.3)), mouth("y", np.zeros(FRAMES))], both)
     assert found.correlation == found.best == 0.0
+    assert found.lag is None
+    assert (found.contested, found.bound) == (8.0, 0.0)
 
 
 def test_a_cut_in_the_middle_of_a_turn_takes_only_what_is_seen() -> None:

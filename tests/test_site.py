@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from example_results import make_results, metric_result, word_rows, write_system
+from example_submission import make_submission
 
 from mmdia_eval.details import (
     Details,
@@ -325,3 +326,11 @@ def test_plots_stay_inside_their_frame() -> None:
     lanes = svg.lanes([*voices, Voice(start=5, end=6, speaker="b")], 4.0)
     assert [lane.speaker for lane in lanes] == ["b", "a"]
     assert max(x + width for lane in lanes for x, width in lane.bars) <= 2 * svg.WIDTH + 0.2
+
+
+def test_a_submissions_folder_goes_on_the_board_as_it_is(tmp_path: Path) -> None:
+    folder, _ = make_submission(tmp_path)
+    build_leaderboard([folder.parent], tmp_path / "site")
+    (table, *_) = data(tmp_path / "site")["tables"]
+    assert [result["id"] for result in table["results"]] == [folder.name]
+    assert (tmp_path / "site" / "e" / f"{folder.name}.html").is_file()

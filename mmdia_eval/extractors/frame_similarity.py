@@ -54,6 +54,7 @@ class FrameSimilarityExtractor(Extractor[FrameSimilarity]):
     )
     reads_frames = True
     reads_reference_frames = True
+    reads = ("reference_video",)
     Settings = FrameSimilaritySettings
 
     def load(self) -> None:
@@ -64,8 +65,10 @@ class FrameSimilarityExtractor(Extractor[FrameSimilarity]):
 
     def _similarity(self, item: Inputs) -> FrameSimilarity:
         frames, reference = seen_frames(item), item.reference_frames
+        if reference is None and item.dialogue.video is not None:
+            raise ValueError(f"{item.path} came without the frames of {item.dialogue.video}")
         if reference is None:
-            return _incomparable("there is no reference video")
+            return _incomparable("the dialogue has no reference video")
         if abs(len(frames) - len(reference)) > self.settings.most_extra:
             return _incomparable(f"{len(frames)} frames, and the reference has {len(reference)}")
         if min(reference.shape[1:3]) < WINDOW:

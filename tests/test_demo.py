@@ -13,8 +13,10 @@ from mmdia_eval import display
 from mmdia_eval.compare import compare
 from mmdia_eval.demo import run_demo
 from mmdia_eval.results import MetricResult, Results, read_rows
+from mmdia_eval.types import Task
 
 Scores = Mapping[str, Results]
+SPEECH: tuple[Task, ...] = (1,)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def by_name(found: list[Results], task: int) -> Scores:
 
 @pytest.fixture(scope="module")
 def found(folder: Path) -> list[Results]:
-    return run_demo(folder, tasks=(1,))
+    return run_demo(folder, tasks=SPEECH)
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +154,7 @@ def test_judges_are_not_run_and_say_why(found: list[Results]) -> None:
 def test_running_it_again_computes_no_engine(folder: Path, found: list[Results]) -> None:
     artifacts = {p: p.stat().st_mtime_ns for p in (folder / "cache/artifacts").rglob("*.*")}
     begin = time.monotonic()
-    again = run_demo(folder, tasks=(1,))
+    again = run_demo(folder, tasks=SPEECH)
     assert time.monotonic() - begin < 60
     assert {p: p.stat().st_mtime_ns for p in (folder / "cache/artifacts").rglob("*.*")} == artifacts
     assert [r.metrics for r in again] == [r.metrics for r in found]

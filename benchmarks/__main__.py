@@ -7,7 +7,7 @@ import sys
 
 ALL = (
     *("startup", "intervals", "wer", "cpwer", "definitions", "fvd", "judge", "lip_sync"),
-    *("rescore", "score"),
+    *("rescore", "board", "score"),
 )
 
 

@@ -357,11 +357,23 @@ def seal_command(
 def build_command(
     results: Annotated[list[Path], typer.Argument(help="Results files, or folders of them.")],
     out: Annotated[Path, typer.Option(help="Folder of the page.")] = Path("site"),
+    published: Annotated[
+        Path | None, typer.Option(help="Folder of published tables, shown apart.")
+    ] = None,
+    entries: Annotated[
+        Path | None,
+        typer.Option(help="Maintainers' folder of <id>.json: verified, disputed, withdrawn."),
+    ] = None,
+    release: Annotated[
+        str | None, typer.Option(help="Also keep this build, for good, under releases/NAME.")
+    ] = None,
 ) -> None:
-    """Build the static page from results files."""
+    """Build the static pages from results files."""
     from mmdia_eval.leaderboard.build import build_leaderboard
 
-    typer.echo(build_leaderboard(results, out))
+    typer.echo(
+        build_leaderboard(results, out, published=published, entries=entries, release=release)
+    )
 
 
 def main() -> None:

@@ -106,6 +106,7 @@ class _Pairs:
     metric: Metric
     a: Sequence[Counts]
     b: Sequence[Counts]
+    groups: Sequence[str | None]
     excluded: int
 
 
@@ -121,7 +122,9 @@ def compare(a: Path, b: Path) -> Comparison:
     common = [name for name in first.metrics if name in second.metrics]
     paired = [_pair(name, first, second) for name in common if _same_judge(name, first, second)]
     # A test's difference is its first system less its second.
-    tests = [paired_test(pairs.b, pairs.a, pairs.metric.reduce) for pairs in paired]
+    tests = [
+        paired_test(pairs.b, pairs.a, pairs.metric.reduce, groups=pairs.groups) for pairs in paired
+    ]
     tests = [
         test if _testable(pairs) else replace(test, p_value=None)
         for pairs, test in zip(paired, tests, strict=True)
@@ -247,7 +250,7 @@ def _same_judge(name: str, a: _Side, b: _Side) -> bool:
 
 def _pair(name: str, a: _Side, b: _Side) -> _Pairs:
     """The counts of the dialogues that count on both sides, in the order of their ids."""
-    metric = _metric(a.path, a.metrics[name])
+    metric = metric_of(a.path, a.metrics[name])
     rows_a, rows_b = a.rows[name], b.rows[name]
     for what, ids_a, ids_b in (
         ("has rows for", set(rows_a), set(rows_b)),
@@ -271,6 +274,7 @@ def _pair(name: str, a: _Side, b: _Side) -> _Pairs:
         metric,
         [rows_a[id_].counts for id_ in both],
         [rows_b[id_].counts for id_ in both],
+        [rows_a[id_].group for id_ in both],
         excluded=len(applicable) - len(both),
     )
 
@@ -279,8 +283,12 @@ def _not_applicable(rows: Mapping[str, Row]) -> set[str]:
     return {id_ for id_, row in rows.items() if row.status == "not_applicable"}
 
 
-def _metric(path: Path, result: MetricResult) -> Metric:
-    """The registered metric, as it was set when the file was written."""
+def metric_of(path: Path, result: MetricResult) -> Metric:
+    """The registered metric, as it was set when the file at `path` was written.
+
+    Raises:
+        UserError: there is none, it has another version here, or other settings.
+    """
     cls = metrics.get(result.metric)
     if cls.version != result.version:
         raise UserError(

@@ -18,6 +18,7 @@ import soundfile
 from mmdia_eval import media
 from mmdia_eval.benchmark import load_benchmark
 from mmdia_eval.errors import UserError
+from mmdia_eval.submission import Kind
 from mmdia_eval.types import SAMPLE_RATE, Dialogue, FloatArray, Segment
 
 SPLIT = "test"
@@ -90,13 +91,14 @@ class System:
 
     defect: str
     answer: Callable[[Material], FloatArray]
+    kind: Kind = "system"
 
 
 SYSTEMS: Mapping[str, System] = {
-    "reference": System("None: the reference recordings as they are.", as_is),
+    "reference": System("None: the reference recordings as they are.", as_is, "ground_truth"),
     "noisy": System(f"White noise at a signal-to-noise ratio of {SNR:g} dB.", add_noise),
     "one-voice": System("Every turn is in the first speaker's voice.", splice),
-    "word-salad": System("30 % of the words are other words of the benchmark.", splice),
+    "word-salad": System("30 % of the words are other words of the benchmark.", splice, "baseline"),
     "swapped-turns": System("Two neighboring turns have each other's voice.", splice),
     "truncated": System("The last quarter is cut off.", cut_off),
     "partial": System("Two files are missing and one is unreadable.", as_is),
@@ -117,7 +119,7 @@ def make_systems(benchmark_dir: Path, out: Path) -> list[Path]:
     takes = _read_takes(benchmark_dir)
     for name, system in SYSTEMS.items():
         empty_folder(out / name, "output_*.flac")
-        write_system_file(out / name, system.defect)
+        write_system_file(out / name, system.defect, system.kind)
         for dialogue in dialogues:
             material = Material(dialogue, references[dialogue.id], takes[name, dialogue.id])
             answer = system.answer(material)
@@ -150,7 +152,7 @@ def _spoil(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:40])
 
 
-def write_system_file(folder: Path, defect: str) -> None:
+def write_system_file(folder: Path, defect: str, kind: Kind = "system") -> None:
     """Write the submission.toml of a system that is called as its folder."""
     text = (
         f'name = "{folder.name}"\n'
@@ -158,6 +160,7 @@ def write_system_file(folder: Path, defect: str) -> None:
         'date = "2026-11-21"\n'
         "open_weights = true\n"
         'training_data_overlap = "none"\n'
+        f'kind = "{kind}"\n'
         f'notes = "{defect}"\n'
     )
     (folder / "submission.toml").write_text(text, "utf-8")

@@ -26,6 +26,7 @@ from mmdia_eval.example_clips import (
     write_mp4,
 )
 from mmdia_eval.example_systems import empty_folder, write_system_file
+from mmdia_eval.submission import Kind
 from mmdia_eval.types import FRAME_RATE, Dialogue
 
 LAG = 0.2
@@ -91,10 +92,11 @@ class VideoSystem:
 
     defect: str
     film: Callable[[Scene], Frames | None]
+    kind: Kind = "system"
 
 
 VIDEO_SYSTEMS: Mapping[str, VideoSystem] = {
-    "reference": VideoSystem("None: the reference clips as they are.", as_is),
+    "reference": VideoSystem("None: the reference clips as they are.", as_is, "ground_truth"),
     "lagged": VideoSystem(f"The mouths are {1000 * LAG:g} ms late.", late_mouths),
     "swapped-mouths": VideoSystem("The listener's mouth moves, the speaker's not.", others_mouths),
     "frozen": VideoSystem("One picture stands throughout.", one_picture),
@@ -119,7 +121,7 @@ def make_video_systems(benchmark_dir: Path, out: Path) -> list[Path]:
     videos = {clip.id: _video(dialogues[clip.id]) for clip in clips}
     for name, system in VIDEO_SYSTEMS.items():
         empty_folder(out / name, "output_*.mp4")
-        write_system_file(out / name, system.defect)
+        write_system_file(out / name, system.defect, system.kind)
 
     def answer(clip: Clip) -> None:
         scene = make_scene(clip, dialogues[clip.id], dialogues[clip.source])

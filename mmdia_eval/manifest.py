@@ -134,7 +134,7 @@ class KeyframeLine(_Strict):
 
 
 class DialogueLine(_Strict):
-    """One line of a split file."""
+    """One line of a split file. `group` is the film or series that the dialogue is from."""
 
     id: DialogueId
     turns: Annotated[list[TurnLine], Field(min_length=1)]
@@ -144,6 +144,7 @@ class DialogueLine(_Strict):
     duration: Annotated[float, Field(gt=0)] | None = None
     keyframes: Annotated[list[KeyframeLine], Field(min_length=1)] | None = None
     tasks: Annotated[list[Task], Field(min_length=1), AfterValidator(_each_once)] | None = None
+    group: NotBlank | None = None
 
     @model_validator(mode="after")
     def _keyframes_fit(self) -> DialogueLine:
@@ -222,6 +223,7 @@ def to_dialogue(line: DialogueLine, root: Path) -> Dialogue:
             Keyframe(root / frame.path, frame.time, frame.speaker) for frame in line.keyframes or ()
         ),
         tasks=TASKS if line.tasks is None else tuple(line.tasks),
+        group=line.group,
     )
 
 
@@ -250,6 +252,7 @@ def from_dialogue(dialogue: Dialogue, root: Path) -> DialogueLine:
         ]
         or None,
         "tasks": None if dialogue.tasks == TASKS else list(dialogue.tasks),
+        "group": dialogue.group,
     }
     try:
         return DialogueLine.model_validate(fields)

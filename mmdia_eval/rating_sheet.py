@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from mmdia_eval import media
 from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.files import write_atomic
-from mmdia_eval.leaderboard.build import render_page
+from mmdia_eval.leaderboard.pages import render_page
 from mmdia_eval.ratings import Dimension
 from mmdia_eval.submission import Submission
 from mmdia_eval.text import strip_marks
@@ -108,7 +108,7 @@ def make_sheet(
     page = render_page(
         "rating_sheet.html.j2",
         style="rating_sheet.css",
-        script="rating_sheet.js",
+        scripts=["rating_sheet.js"],
         title=title,
         task=task,
         # `_data` leaves no character in it that could end its element.

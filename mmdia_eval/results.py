@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -29,7 +30,7 @@ from mmdia_eval.errors import UserError
 from mmdia_eval.files import write_atomic
 from mmdia_eval.manifest import problems_of
 from mmdia_eval.strict_json import json_lines, parse_json, read_bytes
-from mmdia_eval.submission import DisplayName
+from mmdia_eval.submission import DisplayName, Kind
 from mmdia_eval.types import Task
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -232,6 +233,7 @@ class SystemRecord(Record):
     """Who is scored, as the submission says; None is what it does not say."""
 
     name: DisplayName
+    kind: Kind = "system"
     organization: DisplayName | None = None
     date: str | None = None
     url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
@@ -285,8 +287,8 @@ class Results(Record):
     """One system on one task and split.
 
     `rows_file` and its hash are None until `write_results` fills them in, and for results that
-    have no rows at all, such as those taken from a paper. `replies_file` holds the judges' raw
-    replies, where judges had a part.
+    have no rows at all. `replies_file` holds the judges' raw replies, where judges had a part;
+    `details_file` what the engines said of each output, for display.
     """
 
     schema_version: Literal["1.0"] = "1.0"
@@ -304,6 +306,8 @@ class Results(Record):
     rows_sha256: Sha256 | None = None
     replies_file: Annotated[str, Field(pattern=r"^[^/\\:]+\.jsonl$")] | None = None
     replies_sha256: Sha256 | None = None
+    details_file: Annotated[str, Field(pattern=r"^[^/\\:]+\.jsonl$")] | None = None
+    details_sha256: Sha256 | None = None
     warnings: list[str] = []
     provenance: Provenance
 
@@ -318,6 +322,8 @@ class Results(Record):
             raise ValueError("rows_file and rows_sha256 go together")
         if (self.replies_file is None) != (self.replies_sha256 is None):
             raise ValueError("replies_file and replies_sha256 go together")
+        if (self.details_file is None) != (self.details_sha256 is None):
+            raise ValueError("details_file and details_sha256 go together")
         return self
 
 
@@ -326,6 +332,7 @@ class Row(Record):
 
     `counts` are what was added up: those of a missing output are the metric's worst, those of a
     dialogue that is not applicable or failed are empty. `reason` says why it was not scored.
+    `group` is the film or series of the dialogue, where the benchmark names it.
     """
 
     dialogue: str
@@ -334,6 +341,7 @@ class Row(Record):
     counts: dict[str, float]
     value: float | None
     reason: str | None = None
+    group: str | None = None
 
     @property
     def counts_in(self) -> bool:
@@ -374,7 +382,7 @@ def write_results(
     written, with the names and hashes of the files beside them.
     """
     ordered = sorted(rows, key=lambda row: (row.dialogue, row.metric))
-    data = "".join(f"{row.model_dump_json()}\n" for row in ordered).encode()
+    data = "".join(f"{_row_json(row)}\n" for row in ordered).encode()
     beside = {"rows": (path.with_name(f"{path.stem}.rows.jsonl"), data)}
     if replies is not None:
         beside["replies"] = (path.with_name(f"{path.stem}.judge.jsonl"), replies)
@@ -387,6 +395,10 @@ def write_results(
         write_atomic(file, content)
     write_atomic(path, canonical_json(written.model_dump(mode="json")))
     return written
+
+
+def _row_json(row: Row) -> str:
+    return row.model_dump_json(exclude={"group"} if row.group is None else None)
 
 
 def canonical_json(value: Any) -> bytes:
@@ -436,6 +448,11 @@ def read_rows(results_path: Path) -> list[Row]:
 
 
 def _row(where: str, line: bytes) -> Row:
+    # A line that is written back as it stands holds none of the traps that `parse_json` looks for.
+    with suppress(ValidationError):
+        row = Row.model_validate_json(line)
+        if _row_json(row).encode() == line:
+            return row
     try:
         return Row.model_validate(parse_json(line, where))
     except ValidationError as error:

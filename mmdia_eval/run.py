@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mmdia_eval import devices, media, video
@@ -41,8 +41,9 @@ class RunResult:
     """Everything a results file is made from.
 
     `stopped` says why, for each role whose service answers no more; `accelerators` what ran the
-    stages that want one; `sets` are the values of metrics over all outputs together; `judges` what
-    the judges said.
+    stages that want one; `sets` are the values of metrics over all outputs together; `artifacts`
+    are the keys of what was made of the outputs, by dialogue and role; `judges` what the judges
+    said.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -53,6 +54,7 @@ class RunResult:
     accelerators: tuple[Mapping[str, Any], ...]
     sets: Mapping[str, SetValue]
     judges: tuple[Judged, ...] = ()
+    artifacts: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,11 @@ class _Run:
             tuple(used[device] for device in sorted(used)),
             sets,
             judged(self.plan, self.store, self.keys, controls),
+            {
+                (id_, role): key
+                for ((side, id_), role), key in self.keys.items()
+                if side == "output"
+            },
         )
 
     def _parts(self) -> list[Sequence[Target]]:

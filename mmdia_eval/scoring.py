@@ -14,6 +14,7 @@ from mmdia_eval import __version__, statistics
 from mmdia_eval.api import Metric
 from mmdia_eval.benchmark import Benchmark, load_benchmark, resolve_benchmark
 from mmdia_eval.choices import Choices
+from mmdia_eval.details import details_of, write_details
 from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.judges.asking import REPLAY
 from mmdia_eval.judges.replay import replies_jsonl
@@ -120,11 +121,12 @@ def score(
 def execute(
     request: Request, store: Store, jobs: int, reporter: Reporter | None, out: Path | None
 ) -> tuple[Results, list[Row]]:
-    """Run a request, and write its results and rows when `out` is given."""
+    """Run a request, and write its results, rows and details when `out` is given."""
     found = run(request.plan, store, jobs, reporter)
     results, rows = assemble(request, found)
     if out is None:
         return results, rows
+    results = write_details(out, results, details_of(request.plan, found, store))
     replies, _ = recorded_replies(found.judges)
     lines = replies_jsonl(replies) if found.judges else None
     return write_results(out, results, rows, lines), rows
@@ -217,7 +219,12 @@ def assemble(request: Request, found: RunResult) -> tuple[Results, list[Row]]:
     metrics = [
         _metric_result(request, job, by_metric[job.name], found) for job in request.plan.metrics
     ]
-    rows = [_row(job, outcome) for job in request.plan.metrics for outcome in by_metric[job.name]]
+    groups = _groups(request)
+    rows = [
+        _row(job, outcome, groups.get(outcome.dialogue))
+        for job in request.plan.metrics
+        for outcome in by_metric[job.name]
+    ]
     failed = any(metric.coverage.failed for metric in metrics)
     system = request.submission.system
     extractors = extractor_records(request.plan.stages)
@@ -242,6 +249,7 @@ def assemble(request: Request, found: RunResult) -> tuple[Results, list[Row]]:
         ),
         system=SystemRecord(
             name=system.name,
+            kind=system.kind,
             organization=system.organization,
             date=system.date,
             url=system.url,
@@ -272,7 +280,9 @@ def _metric_result(
         value, drawn = of_set.value, of_set.interval
         components = {**metric.components(counting), **(of_set.components or {})}
     else:
-        value, drawn = corpus_value(counting, metric.reduce), bootstrap(metric, outcomes)
+        value = corpus_value(counting, metric.reduce)
+        groups = _groups(request)
+        drawn = bootstrap(metric, outcomes, [groups.get(outcome.dialogue) for outcome in outcomes])
         components = dict(metric.components(counting)) if counting else {}
     interval = Interval(**asdict(drawn)) if drawn and value is not None else None
     return MetricResult(
@@ -297,14 +307,25 @@ def _metric_result(
     )
 
 
-def bootstrap(metric: Metric, outcomes: Sequence[Outcome | Row]) -> statistics.Interval | None:
-    """The interval of a metric from all its dialogues, in the order of their ids."""
+def _groups(request: Request) -> dict[str, str | None]:
+    """The film or series of each dialogue, by its id."""
+    return {sample.dialogue.id: sample.dialogue.group for sample in request.plan.samples}
+
+
+def bootstrap(
+    metric: Metric, outcomes: Sequence[Outcome | Row], groups: statistics.Groups
+) -> statistics.Interval | None:
+    """The interval of a metric from all its dialogues, in the order of their ids.
+
+    `groups` are their films or series, where the benchmark names them.
+    """
     # Rows that do not count stay as zeros: every metric resamples the same dialogues.
     zeros = dict.fromkeys(metric.fields, 0.0)
-    return bootstrap_interval([outcome.counts or zeros for outcome in outcomes], metric.reduce)
+    counts = [outcome.counts or zeros for outcome in outcomes]
+    return bootstrap_interval(counts, metric.reduce, groups=groups)
 
 
-def _row(job: MetricJob, outcome: Outcome) -> Row:
+def _row(job: MetricJob, outcome: Outcome, group: str | None) -> Row:
     counting = [outcome.counts] if outcome.status in ("scored", "missing") else []
     return Row(
         dialogue=outcome.dialogue,
@@ -313,6 +334,7 @@ def _row(job: MetricJob, outcome: Outcome) -> Row:
         counts=dict(outcome.counts),
         value=corpus_value(counting, job.metric.reduce),
         reason=outcome.reason,
+        group=group,
     )
 
 

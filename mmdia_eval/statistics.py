@@ -1,14 +1,15 @@
 """Intervals and paired tests over dialogues, from the counts that metrics give.
 
 The dialogue is the unit that is resampled, never the utterance or the word: errors within one
-dialogue go together. One seed draws the same dialogues for every metric and every system.
+dialogue go together. Where dialogues come in groups (films, series), whole groups are resampled:
+they share voices, scripts and sound. One seed draws the same ones for every metric and system.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -40,6 +41,7 @@ class Interval:
     resamples: int
     seed: int
     method: str = "percentile bootstrap over dialogues"
+    unit: str = "dialogue"
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,10 @@ class PairedTest:
     dialogues: int
     resamples: int
     seed: int
+
+
+Groups = Sequence[str | None]
+"""The group of each row; a row without one stands for itself. No groups at all: None."""
 
 
 @lru_cache(2)
@@ -91,6 +97,7 @@ def bootstrap_interval(
     counts: Sequence[Counts],
     reduce: Reduce,
     *,
+    groups: Groups | None = None,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = SEED,
@@ -98,7 +105,8 @@ def bootstrap_interval(
     """The percentile interval of `reduce` of the summed counts (Efron 1979), one row a dialogue.
 
     `level` is the share covered, in (0, 1). Resamples without a finite value (no reference word
-    drawn) are left out. None with fewer than two dialogues, or when more than
+    drawn) are left out. With `groups` whole groups are drawn (the cluster bootstrap: Davison &
+    Hinkley 1997, section 3.8). None with fewer than two dialogues or groups, or when more than
     1 - `MIN_SHARE_WITH_VALUE` of the resamples have no value.
 
     >>> rows = [{"errors": e, "words": 10} for e in (0, 1, 2, 3)]
@@ -106,9 +114,10 @@ def bootstrap_interval(
     >>> interval.lower < 0.15 < interval.upper
     True
     """
-    fields, table = _table(counts)
-    values = _values(reduce, fields, resample_weights(len(table), resamples, seed) @ table)
-    return _interval(values, len(table), level, seed)
+    fields, table = count_table(counts)
+    table = by_group(table, groups)
+    values = finite_values(reduce, fields, resample_weights(len(table), resamples, seed) @ table)
+    return percentile_interval(values, len(table), level, seed, grouped=has_groups(groups))
 
 
 def paired_test(
@@ -116,6 +125,7 @@ def paired_test(
     b: Sequence[Counts],
     reduce: Reduce,
     *,
+    groups: Groups | None = None,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = SEED,
@@ -126,33 +136,38 @@ def paired_test(
     `bootstrap_interval`. The p-value is that of a randomisation test which swaps the two rows of
     each dialogue or not: (c + 1) / (resamples + 1), with c the swaps whose difference is at least
     as far from 0 as the one observed (Phipson & Smyth 2010); a swap without a value counts in c.
+    With `groups` whole groups are resampled and swapped.
 
     Raises:
         ValueError: the two have different numbers of rows, or different fields.
     """
-    (fields, table_a), (fields_b, table_b) = _table(a), _table(b)
+    (fields, table_a), (fields_b, table_b) = count_table(a), count_table(b)
     if fields != fields_b or table_a.shape != table_b.shape:
         raise ValueError(
             f"paired rows must be of the same dialogues and metric: "
             f"{table_a.shape[0]} rows of {fields} against {table_b.shape[0]} rows of {fields_b}"
         )
+    dialogues = len(table_a)
+    table_a, table_b = by_group(table_a, groups), by_group(table_b, groups)
     n = len(table_a)
 
     def difference(sums_a: FloatMatrix, sums_b: FloatMatrix) -> FloatMatrix:
-        return _values(reduce, fields, sums_a) - _values(reduce, fields, sums_b)
+        return finite_values(reduce, fields, sums_a) - finite_values(reduce, fields, sums_b)
 
     total_a, total_b = table_a.sum(axis=0, keepdims=True), table_b.sum(axis=0, keepdims=True)
     observed = float(difference(total_a, total_b)[0]) if n else np.nan
     weights = resample_weights(n, resamples, seed)
     resampled = difference(weights @ table_a, weights @ table_b)
-    moved = _swaps(n, resamples, seed) @ (table_b - table_a)
+    moved = swaps(n, resamples, seed) @ (table_b - table_a)
     swapped = difference(total_a + moved, total_b - moved)
     has_value = bool(np.isfinite(observed))
     return PairedTest(
         observed if has_value else None,
-        _interval(resampled, n, level, seed) if has_value else None,
-        _p_value(observed, swapped) if has_value else None,
-        n,
+        percentile_interval(resampled, n, level, seed, grouped=has_groups(groups))
+        if has_value
+        else None,
+        swap_p_value(observed, swapped) if has_value else None,
+        dialogues,
         resamples,
         seed,
     )
@@ -171,38 +186,71 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def _table(counts: Sequence[Counts]) -> tuple[tuple[str, ...], FloatMatrix]:
+def count_table(counts: Sequence[Counts]) -> tuple[tuple[str, ...], FloatMatrix]:
+    """The fields, and the rows' counts (rows, fields). Raises ValueError if fields differ."""
     fields = tuple(counts[0]) if counts else ()
-    if any(row.keys() != counts[0].keys() for row in counts):
+    keys = counts[0].keys() if counts else None
+    if any(row.keys() != keys for row in counts):
         raise ValueError(f"every row must have the fields {fields}")
     rows = [[row[field] for field in fields] for row in counts]
     return fields, np.array(rows, dtype=np.float64).reshape(len(rows), len(fields))
 
 
-def _values(reduce: Reduce, fields: Sequence[str], sums: FloatMatrix) -> FloatMatrix:
+def finite_values(reduce: Reduce, fields: Sequence[str], sums: FloatMatrix) -> FloatMatrix:
     """One value a row of `sums`; nan where there is none, as with no counts at all."""
     if not fields:
         return np.full(len(sums), np.nan)
+    return reduced(reduce, fields, sums.T)
+
+
+def reduced(reduce: Reduce, fields: Sequence[str], sums: FloatMatrix) -> FloatMatrix:
+    """`reduce` of sums whose first axis is that of the fields; nan where there is no value."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        values = np.asarray(reduce(dict(zip(fields, sums.T, strict=True))), dtype=np.float64)
+        values = np.asarray(reduce(dict(zip(fields, sums, strict=True))), dtype=np.float64)
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _interval(values: FloatMatrix, n: int, level: float, seed: int) -> Interval | None:
+def has_groups(groups: Groups | None) -> bool:
+    """Whether any row names its group."""
+    return groups is not None and any(groups)
+
+
+def by_group(table: FloatMatrix, groups: Groups | None) -> FloatMatrix:
+    """The rows of each group summed, in the order in which groups first come."""
+    if groups is None or not has_groups(groups):
+        return table
+    names = [("group", group) if group else ("row", index) for index, group in enumerate(groups)]
+    place = {name: index for index, name in enumerate(dict.fromkeys(names))}
+    summed = np.zeros((len(place), table.shape[1]))
+    np.add.at(summed, [place[name] for name in names], table)
+    return summed
+
+
+def percentile_interval(
+    values: FloatMatrix, n: int, level: float, seed: int, *, grouped: bool
+) -> Interval | None:
+    """The interval of resampled `values` of `n` dialogues or groups, as in `bootstrap_interval`."""
     finite = values[np.isfinite(values)]
     if n < 2 or len(finite) < MIN_SHARE_WITH_VALUE * len(values):
         return None
     lower, upper = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(lower), float(upper), level, len(values), seed)
+    found = Interval(float(lower), float(upper), level, len(values), seed)
+    if not grouped:
+        return found
+    return replace(found, method="percentile bootstrap over groups", unit="group")
 
 
-def _swaps(n: int, resamples: int, seed: int) -> FloatMatrix:
+@lru_cache(2)
+def swaps(n: int, resamples: int, seed: int) -> FloatMatrix:
     """Which dialogues change sides in each randomisation: (resamples, n) of 0.0 and 1.0."""
     drawn = np.random.default_rng([seed, 1]).integers(2, size=(resamples, n), dtype=np.int8)
-    return drawn.astype(np.float64)
+    signs = drawn.astype(np.float64)
+    signs.flags.writeable = False
+    return signs
 
 
-def _p_value(observed: float, swapped: FloatMatrix) -> float:
+def swap_p_value(observed: float, swapped: FloatMatrix) -> float:
+    """(c + 1) / (swaps + 1), with c the swaps at least as far from 0 as `observed`, or nan."""
     rounding = 1e-9 * abs(observed)
     inside = np.abs(swapped) < abs(observed) - rounding
     return float((np.count_nonzero(~inside) + 1) / (len(swapped) + 1))

@@ -61,6 +61,8 @@ def _display_name(value: str) -> str:
 
 
 DisplayName = Annotated[str, AfterValidator(_display_name)]
+Kind = Literal["system", "ground_truth", "baseline"]
+"""What made the outputs; the reference itself and trivial baselines are shown, never ranked."""
 
 
 class SystemInfo(BaseModel):
@@ -77,6 +79,7 @@ class SystemInfo(BaseModel):
     url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$", max_length=500)] | None = None
     open_weights: bool | None = None
     training_data_overlap: Literal["none", "declared", "unknown"] | None = None
+    kind: Kind = "system"
     task: Literal[1, 2, 3] | None = None
     notes: Annotated[str, StringConstraints(max_length=2000)] | None = None
 

@@ -98,6 +98,8 @@ class Dialogue:
     """One reference item of a benchmark. `duration` is the reference's, in seconds, where known.
 
     `tasks` are those that it is part of: Tasks 2 and 3 take some dialogues of a split only.
+    `group` is the film or series that it is from, where known: dialogues of one are no independent
+    draws.
     """
 
     id: str
@@ -108,6 +110,7 @@ class Dialogue:
     duration: float | None = None
     keyframes: tuple[Keyframe, ...] = ()
     tasks: tuple[Task, ...] = TASKS
+    group: str | None = None
 
     @cached_property
     def speakers(self) -> tuple[str, ...]:

@@ -65,6 +65,7 @@ def test_every_system_says_who_it_is(systems: Path) -> None:
             "date": "2026-11-21",
             "open_weights": True,
             "training_data_overlap": "none",
+            "kind": system.kind,
             "notes": system.defect,
         }
 

@@ -16,6 +16,7 @@ FOLDERS = {
     "judges": "mmdia_eval/judges",
     "leaderboard": "mmdia_eval/leaderboard",
     "examples": "mmdia_eval/examples",
+    "submissions/published": "mmdia_eval/published",
 }
 
 

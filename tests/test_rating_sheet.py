@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from test_leaderboard import CHROMIUM, browse
+from browser import CHROMIUM, browse
 from tiny_video import pictures, write_video
 
 from mmdia_eval.errors import UserError

@@ -120,6 +120,7 @@ def test_submission_toml(tmp_path: Path) -> None:
         "url": "https://example.org/x",
         "open_weights": True,
         "training_data_overlap": "none",
+        "kind": "system",
         "task": 1,
         "notes": "Seed 1.",
     }

@@ -24,6 +24,8 @@ SHORTEST_SEGMENT = 0.2
 
 _TIMESTAMP = re.compile(r"(\d+):(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)", re.ASCII)
 _TAG = re.compile(r"\[(\d{1,4})\]", re.ASCII)
+_CLIP_ID = re.compile(r"(?P<film>.+)_clip_\d+", re.ASCII)
+_EPISODE = re.compile(r"_?S\d{1,3}E\d{1,4}", re.ASCII | re.IGNORECASE)
 
 Part = tuple[str, str]
 """A speaker and what it says."""
@@ -53,6 +55,16 @@ def form_problem(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     field = ".".join("*" if isinstance(part, int) else part for part in first["loc"])
     return f"not of the expected form: {field}: {first['msg']}"
+
+
+def group_of(dialogue_id: str) -> str | None:
+    """The film or series that an id of the release names; None for an id of another form.
+
+    >>> group_of("tt0111161_clip_4"), group_of("friends_S02E11_The_One_clip_12"), group_of("d1")
+    ('tt0111161', 'friends', None)
+    """
+    match = _CLIP_ID.fullmatch(dialogue_id)
+    return (_EPISODE.split(match["film"])[0] or None) if match else None
 
 
 def parse_seconds(value: str | float | None) -> float | None:

@@ -16,7 +16,7 @@ from mmdia_eval.importers.bench import (
     report_tasks,
     with_tasks,
 )
-from mmdia_eval.importers.common import Draft
+from mmdia_eval.importers.common import Draft, group_of
 from mmdia_eval.importers.flat import read_flat
 from mmdia_eval.importers.media import MediaFolders, place_media
 from mmdia_eval.importers.movies import read_movies
@@ -208,7 +208,9 @@ def _usable(drafts: Iterable[Draft], out: Path, tally: Tally) -> dict[str, Draft
             tally.drop("does not fit our format", dialogue.id, str(error))
             continue
         folded.add(dialogue.id.casefold())
-        usable[dialogue.id] = draft
+        usable[dialogue.id] = replace(
+            draft, dialogue=replace(dialogue, group=group_of(dialogue.id))
+        )
         if len(dialogue.speakers) > 2:
             tally.note("dialogues of more than two speakers, kept", dialogue.id)
     return usable

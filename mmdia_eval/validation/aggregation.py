@@ -139,7 +139,7 @@ def _value(run: Run, result: MetricResult) -> Iterator[Finding]:
             run.file,
             run.line(name, "value"),
         )
-    drawn = bootstrap(metric, [one.row for one in rows])
+    drawn = bootstrap(metric, [one.row for one in rows], [one.row.group for one in rows])
     interval = Interval(**asdict(drawn)) if drawn and value is not None else None
     if not _same(result.interval, interval):
         yield found(

@@ -1,0 +1,65 @@
+"""The recordings of an entry that may be heard on its page: `audit/` beside its results."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmdia_eval import media
+from mmdia_eval.leaderboard.svg import waveform
+from mmdia_eval.manifest import ID_PATTERN
+
+FOLDER = "audit"
+KINDS: Mapping[str, str] = {".flac": "audio", ".mp4": "video"}
+MAX_CLIP_BYTES = 50 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A recording on the page: `href` from the entry's page, its waveform, or what is wrong."""
+
+    kind: str
+    href: str | None
+    wave: str | None
+    seconds: float
+    problem: str | None
+
+
+def find_clips(results_path: Path, dialogues: Collection[str]) -> dict[str, Path]:
+    """The audit clips of these dialogues: regular .flac and .mp4 files, links left out."""
+    folder = results_path.parent / FOLDER
+    if not folder.is_dir() or folder.is_symlink():
+        return {}
+    return {
+        path.stem: path
+        for path in sorted(folder.iterdir())
+        if path.suffix in KINDS
+        and path.stem in dialogues
+        and re.fullmatch(ID_PATTERN, path.stem)
+        and path.is_file()
+        and not path.is_symlink()
+        and path.stat().st_size <= MAX_CLIP_BYTES
+    }
+
+
+def place_clip(source: Path, folder: Path, base: str) -> Clip:
+    """Decode a clip and put it into `folder`; `base` is the folder's address from the page.
+
+    Sound is written anew, so that nothing but samples comes with it. A clip that cannot be decoded
+    is not placed.
+    """
+    kind = KINDS[source.suffix]
+    info, audio = media.decode(source)
+    if audio is None:
+        return Clip(kind, None, None, 0.0, info.problem)
+    target = folder / source.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    problem = media.write_listening_copy(source, target) if kind == "audio" else None
+    if kind == "video":
+        shutil.copyfile(source, target)
+    if problem:
+        return Clip(kind, None, None, 0.0, problem)
+    return Clip(kind, f"{base}/{source.name}", waveform(audio.samples), audio.duration, None)

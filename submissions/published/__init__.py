@@ -1,0 +1,1 @@
+"""The papers' own tables as data; shown apart from scored results, never ranked with them."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mmdia_eval import sandbox
 from mmdia_eval.api import Extractor, RemoteExtractor
 
 NO_JUDGE = "no judge was chosen: --judge gemini:MODEL, openai:MODEL or replay:FILE"
@@ -19,7 +20,9 @@ class Choices:
     a backend with its model, such as "gemini:gemini-2.5-pro", `judge_url` its service's address
     where it is not the usual one, `max_judge_cost` a bound in US dollars. Metrics for which
     something is missing are "refused", so that nothing is scored, or "skipped"; "listed" also
-    accepts that none is left, for a dry run.
+    accepts that none is left, for a dry run. The outputs are opened in a `sandbox`: the strongest
+    that works here, which may be none ("auto"), one that sees no other file and no network
+    ("required"), or none ("off").
     """
 
     device: str = "auto"
@@ -27,6 +30,7 @@ class Choices:
     judge_url: str | None = None
     max_judge_cost: float | None = None
     unavailable: Literal["refused", "skipped", "listed"] = "refused"
+    sandbox: sandbox.Choice = "auto"
 
     def settings_of(
         self, extractor: type[Extractor[Any]], settings: Mapping[str, Any]

@@ -39,6 +39,7 @@ app.add_typer(cli_mos.app, name="mos")
 
 Style = Literal["description", "triplet"]
 Unavailable = Literal["refused", "skipped", "listed"]
+Sandbox = Literal["auto", "required", "off"]
 PROVISIONAL, BAD_INPUT, STOPPED = 1, 2, 130
 
 
@@ -115,6 +116,14 @@ def score(
             help="Leave out metrics whose model, package or command is missing.",
         ),
     ] = False,
+    sandbox: Annotated[
+        Sandbox,
+        typer.Option(
+            envvar="MMDIA_SANDBOX",
+            help="Open each output in a process that sees nothing else: where that works, or else "
+            "refuse to score, or never.",
+        ),
+    ] = "auto",
     models: Annotated[
         Path | None, typer.Option(help="Folder of model files. Default: MMDIA_MODELS.")
     ] = None,
@@ -150,7 +159,7 @@ def score(
     _set_switches(models, offline, allow_unverified_models)
     unavailable: Unavailable = "skipped" if skip_unavailable else "refused"
     choices = Choices(
-        device, judge, judge_url, max_judge_cost, "listed" if dry_run else unavailable
+        device, judge, judge_url, max_judge_cost, "listed" if dry_run else unavailable, sandbox
     )
     path = out or _results_path(outputs, task, split, style)
     request = scoring.prepare(

@@ -32,6 +32,7 @@ def run_demo(out: Path, jobs: int | None = None) -> list[Results]:
                 out=paths[folder.name],
                 cache=out / "cache",
                 jobs=jobs,
+                sandbox="off",  # these outputs are our own
                 reporter=progress.for_terminal(),
             )
         )

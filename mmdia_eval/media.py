@@ -15,14 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
 from mmdia_eval.errors import UserError
 from mmdia_eval.types import SAMPLE_RATE, Audio, FloatArray, MediaInfo
 
-VERSION = "1"
+VERSION = "2"
 """Raised when decoding or a check changes, so that cached findings are made again."""
 
 SILENT_BELOW = -60.0
@@ -85,7 +85,7 @@ def decode(path: Path, limits: Limits = LIMITS) -> tuple[MediaInfo, Audio | None
         return MediaInfo(problem=str(error)), None
 
 
-def write_listening_copy(path: Path, out: Path, limits: Limits = LIMITS) -> str | None:
+def write_listening_copy(path: Path, out: Path | BinaryIO, limits: Limits = LIMITS) -> str | None:
     """Write a recording anew as 24-bit FLAC, one channel at its own rate, without its metadata.
 
     Returns what is wrong with the file, as `MediaInfo.problem` says it, or None.
@@ -122,7 +122,7 @@ def read_duration(path: Path) -> float | None:
     import soundfile  # noqa: PLC0415
 
     try:
-        with _opened(path, LIMITS) as descriptor:
+        with opened(path, LIMITS) as descriptor:
             if os.pread(descriptor, 4, 0) in _SNDFILE_MAGIC:
                 with soundfile.SoundFile(descriptor, closefd=False) as file:
                     return float(file.frames / file.samplerate) or None
@@ -133,8 +133,12 @@ def read_duration(path: Path) -> float | None:
 
 
 @contextmanager
-def _opened(path: Path, limits: Limits) -> Iterator[int]:
-    """A descriptor of a regular file that is no link, within the size limit."""
+def opened(path: Path, limits: Limits = LIMITS) -> Iterator[int]:
+    """A descriptor of a regular file that is no link, within the size limit.
+
+    Raises:
+        UnusableError: the file is none, or cannot be opened.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0))
     except OSError as error:
@@ -155,7 +159,7 @@ def _opened(path: Path, limits: Limits) -> Iterator[int]:
 
 
 def _read(path: Path, limits: Limits) -> _Pcm:
-    with _opened(path, limits) as descriptor:
+    with opened(path, limits) as descriptor:
         if os.pread(descriptor, 4, 0) in _SNDFILE_MAGIC:
             return _read_sndfile(descriptor, limits)
     with _opened_av(path, "audio") as container:
@@ -185,7 +189,7 @@ def opened_video(path: Path, limits: Limits = LIMITS) -> Iterator[Any]:
     Raises:
         UnusableError: the file is none, or its data cannot be read.
     """
-    with _opened(path, limits):
+    with opened(path, limits):
         pass
     with _opened_av(path, "video") as container:
         yield container
@@ -199,10 +203,13 @@ def _opened_av(path: Path, kind: Literal["audio", "video"]) -> Iterator[Any]:
     options = {"protocol_whitelist": "file", "format_whitelist": _AV_FORMATS}
     try:
         with av.open(f"file:{path.resolve()}", options=options, timeout=10) as container:
-            if not getattr(container.streams, kind):
+            streams = getattr(container.streams, kind)
+            if not streams:
                 raise UnusableError(f"unreadable: the file has no {kind} stream")
+            streams[0].codec_context.thread_count = 1  # as many files at once as processors
             yield container
-    except (av.error.FFmpegError, OSError, ValueError) as error:
+    # No other OSError: what is written meanwhile may meet a full disk, and that is not the file's.
+    except (av.error.FFmpegError, ValueError) as error:
         text = getattr(error, "strerror", None) or str(error)
         raise UnusableError(f"unreadable: {text}") from None
 
@@ -321,7 +328,7 @@ def read_picture(path: Path, limits: Limits = LIMITS) -> bytes:
 
 
 def _picture_file(path: Path, limits: Limits) -> tuple[bytes, str]:
-    with _opened(path, limits) as descriptor, open(descriptor, "rb", closefd=False) as file:
+    with opened(path, limits) as descriptor, open(descriptor, "rb", closefd=False) as file:
         data = file.read()
     for magic, format_ in _PICTURE_FORMATS.items():
         if data.startswith(magic):
@@ -363,7 +370,7 @@ def reencode_video(path: Path, limits: Limits = LIMITS) -> bytes:
 
     out = io.BytesIO()
     try:
-        with _opened(path, limits):
+        with opened(path, limits):
             pass
         _, audio = decode(path, limits)
         with (

@@ -16,6 +16,7 @@ from typing import Any
 from mmdia_eval import __version__
 from mmdia_eval.plan import Stage
 from mmdia_eval.results import ExtractorRecord, Provenance, WeightsRecord
+from mmdia_eval.types import SandboxMode
 
 
 def provenance(
@@ -24,10 +25,12 @@ def provenance(
     submission_sha256: str,
     extractors: list[ExtractorRecord],
     accelerators: Sequence[Mapping[str, Any]],
+    sandbox: SandboxMode,
 ) -> Provenance:
     """Everything about this run but its outcome. Nothing of the environment is recorded.
 
-    `accelerators` describe the devices that stages for accelerators ran on in this very run.
+    `accelerators` describe the devices that stages for accelerators ran on in this very run, and
+    `sandbox` is how it opened what was not cached.
     """
     commit, dirty = _git_state(Path(__file__).resolve().parent)
     return Provenance(
@@ -46,6 +49,7 @@ def provenance(
         created=datetime.now(UTC).replace(microsecond=0),
         submission_sha256=submission_sha256,
         extractors=extractors,
+        sandbox=sandbox,
     )
 
 

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mmdia_eval import media
+from mmdia_eval import sandbox
 from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.files import write_atomic
 from mmdia_eval.leaderboard.build import render_page
@@ -119,9 +119,9 @@ def _code(*parts: str) -> str:
 
 
 def _write_clips(clips: Sequence[Clip], folder: Path) -> None:
-    problems = []
+    problems, mode = [], sandbox.resolve("auto")
     for clip in clips:
-        problem = media.write_listening_copy(clip.source, folder / f"{clip.code}.flac")
+        problem = sandbox.write_listening_copy(clip.source, folder / f"{clip.code}.flac", mode)
         if problem:
             problems.append(f"{clip.source}: {problem}")
     if problems:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from mmdia_eval import __version__, statistics
+from mmdia_eval import sandbox as sandboxes
 from mmdia_eval.api import Metric
 from mmdia_eval.benchmark import Benchmark, load_benchmark, resolve_benchmark
 from mmdia_eval.choices import Choices
@@ -77,6 +78,7 @@ def score(
     judge_url: str | None = None,
     max_judge_cost: float | None = None,
     skip_unavailable: bool = False,
+    sandbox: sandboxes.Choice = "auto",
     reporter: Reporter | None = None,
 ) -> Results:
     """Score a folder of a system's outputs.
@@ -101,6 +103,9 @@ def score(
         max_judge_cost: stop asking at this many US dollars.
         skip_unavailable: leave out metrics for which a package, a model or a command is missing,
             instead of refusing to score. They are in `Results.not_run`, each with the reason.
+        sandbox: how the outputs are opened: "auto", in a process each with the strongest isolation
+            that works here; "required", refuse to score where a process would see other files or
+            the network; "off", in the harness's own workers.
         reporter: told of the progress.
 
     Raises:
@@ -108,7 +113,7 @@ def score(
     """
     path = None if out is None else Path(out)
     unavailable: Literal["skipped", "refused"] = "skipped" if skip_unavailable else "refused"
-    choices = Choices(device, judge, judge_url, max_judge_cost, unavailable)
+    choices = Choices(device, judge, judge_url, max_judge_cost, unavailable, sandbox)
     request = prepare(outputs, task, split, protocol, benchmark, metrics, style, path, choices)
     store = Store(Path(cache) if cache else default_root())
     return execute(request, store, jobs or default_jobs(), reporter, path)[0]
@@ -241,6 +246,7 @@ def assemble(request: Request, found: RunResult) -> tuple[Results, list[Row]]:
             submission_sha256=digest(dict(found.output_sha256)),
             extractors=extractors,
             accelerators=found.accelerators,
+            sandbox=request.plan.sandbox,
         ),
     )
     return results, rows

@@ -19,6 +19,10 @@ TASKS: tuple[Task, ...] = (1, 2, 3)
 Split = Literal["hard", "test", "ood", "bench"]
 SPLITS: tuple[Split, ...] = ("hard", "test", "ood", "bench")
 
+SandboxMode = Literal["bubblewrap", "namespaces", "process", "off"]
+"""How strangers' media are opened: in a process that sees one file alone, put into namespaces by
+bubblewrap or by util-linux; in a process with limits that can see more; or without any."""
+
 SAMPLE_RATE = 16_000
 FRAME_RATE = 25
 """Hz. Every engine of the harness hears mono float32 at this rate."""

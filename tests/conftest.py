@@ -13,6 +13,10 @@ settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
 
+# A process for each output takes longer than what most tests do with it.
+os.environ["MMDIA_SANDBOX"] = "off"
+
+
 @pytest.fixture(scope="session")
 def real_speech() -> Path:
     """The folder `speech` of the real recordings, which are not shipped."""

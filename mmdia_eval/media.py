@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmdia_eval.errors import UserError
 from mmdia_eval.types import SAMPLE_RATE, Audio, FloatArray, MediaInfo
@@ -30,7 +32,14 @@ SILENT_BELOW = -60.0
 CLIPPED_ABOVE = 0.01
 """Share of samples at full scale above which a file is reported as clipped; it is still scored."""
 
+STEADY_BELOW = 6.0
+"""dB between loud and quiet 20 ms frames; below it a file is reported as steady, and still scored.
+A tone measured 0, white noise 1, a loop of 20 ms 0.7, speech 33."""
+STREAMED = 2**31 - 2**13
+"""Bytes of sound from which on a WAV header says no length: what encoders write into a pipe."""
+
 _SNDFILE_MAGIC = (b"RIFF", b"RF64", b"fLaC", b"OggS")
+_CUT = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
 _AV_FORMATS = "mov,matroska,mp3,aac"
 _FRAME = SAMPLE_RATE // 50
 
@@ -50,6 +59,7 @@ class Limits:
 
     size: int = 200 * 2**20
     duration: float = 300.0
+    shortest: float = 0.1
     lowest_rate: int = 8_000
     highest_rate: int = 96_000
     channels: int = 2
@@ -74,9 +84,9 @@ def decode(path: Path, limits: Limits = LIMITS) -> tuple[MediaInfo, Audio | None
     """Decode a recording to 16 kHz mono float32, and say what was found.
 
     Channels are averaged; resampling is soxr HQ. The audio is None exactly when
-    `MediaInfo.problem` is set: "unreadable: …", "too_long: …", "too_large: …", "rate: …",
-    "channels: …", "empty: …", "truncated: …", "non_finite: …", "out_of_range: …", "silent: …",
-    "constant: …". A bad file never raises.
+    `MediaInfo.problem` is set: "unreadable: …", "too_long: …", "too_short: …", "too_large: …",
+    "rate: …", "channels: …", "empty: …", "truncated: …", "non_finite: …", "out_of_range: …",
+    "silent: …", "constant: …". A bad file never raises.
     """
     try:
         pcm = _read(path, limits)
@@ -174,11 +184,14 @@ def _read_sndfile(descriptor: int, limits: Limits) -> _Pcm:
             _check_format(file.samplerate, file.channels, file.frames / file.samplerate, limits)
             file.seek(0)  # else libsndfile leaves the pre-skip of Opus in (libsndfile 1.2)
             samples = file.read(dtype="float32", always_2d=True)
-            expected = file.frames
+            expected, log = file.frames, file.extra_info
     except soundfile.LibsndfileError as error:
         raise UnusableError(f"unreadable: {error.error_string.rstrip('.')}") from None
     if len(samples) < expected:
         raise UnusableError(f"truncated: {len(samples)} of {expected} samples could be decoded")
+    # A cut WAV file reads to its end without an error; libsndfile only notes it.
+    if (cut := _CUT.search(log)) and int(cut[1]) < STREAMED:
+        raise UnusableError(f"truncated: {cut[2]} of {cut[1]} bytes of sound are there")
     return _Pcm(samples.mean(axis=1, dtype=np.float32), file.samplerate, samples.shape[1])
 
 
@@ -257,6 +270,10 @@ def _examine(pcm: _Pcm, limits: Limits) -> tuple[MediaInfo, Audio | None]:
     samples = pcm.samples
     if not len(samples):
         raise UnusableError("empty: no sound could be decoded")
+    if len(samples) < limits.shortest * pcm.sample_rate:
+        raise UnusableError(
+            f"too_short: {len(samples) / pcm.sample_rate:.3f} s, at least {limits.shortest:g}"
+        )
     if not np.isfinite(samples).all():
         raise UnusableError("non_finite: samples that are NaN or infinite")
     peak = float(np.abs(samples).max())
@@ -277,6 +294,7 @@ def _examine(pcm: _Pcm, limits: Limits) -> tuple[MediaInfo, Audio | None]:
         level=level,
         clipped=float(np.mean(np.abs(pcm.samples) >= 0.999)),
         active=_active_share(samples),
+        dynamics=_dynamics(samples),
     )
     return info, Audio(np.ascontiguousarray(samples, dtype=np.float32))
 
@@ -287,11 +305,20 @@ def _dbfs(amplitude: float) -> float:
 
 def _active_share(samples: FloatArray) -> float:
     """Share of 20 ms frames louder than 40 dB below the loudest one."""
-    frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
-    if not len(frames):
-        return 0.0
-    power = np.mean(np.square(frames, dtype=np.float64), axis=1)
+    power = _frame_power(samples)
     return float(np.mean(power > power.max() * 1e-4))
+
+
+def _dynamics(samples: FloatArray) -> float:
+    """Between the 95th and the 5th percentile of the levels of 20 ms frames, in dB."""
+    loud, quiet = np.percentile(_frame_power(samples - samples.mean()), (95, 5))
+    return float(10 * np.log10(max(loud, 1e-10) / max(quiet, 1e-10)))
+
+
+def _frame_power(samples: FloatArray) -> NDArray[np.float64]:
+    frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
+    power: NDArray[np.float64] = np.mean(np.square(frames, dtype=np.float64), axis=1)
+    return power
 
 
 def wav_bytes(audio: Audio) -> bytes:
@@ -353,8 +380,9 @@ def _scaled(frame: Any, scale: float, pixels: str) -> Any:
     import av  # noqa: PLC0415
 
     width, height = (max(2, round(side * scale / 2) * 2) for side in (frame.width, frame.height))
-    picture = frame.reformat(width, height, "rgb24").to_ndarray()
-    return av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixels)
+    picture = frame.reformat(width, height, "rgb24", threads=1).to_ndarray()
+    copy = av.VideoFrame.from_ndarray(picture, format="rgb24")
+    return copy.reformat(format=pixels, threads=1)
 
 
 def reencode_video(path: Path, limits: Limits = LIMITS) -> bytes:

@@ -16,7 +16,7 @@ from mmdia_eval import sandbox
 from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.files import write_atomic
 from mmdia_eval.leaderboard.build import render_page
-from mmdia_eval.ratings import Dimension
+from mmdia_eval.ratings import Dimension, to_cell
 from mmdia_eval.submission import Submission
 from mmdia_eval.text import strip_marks
 from mmdia_eval.types import Dialogue
@@ -151,5 +151,5 @@ def _key(clips: Sequence[Clip]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["clip", "dialogue", "system"])
-    writer.writerows([clip.code, clip.dialogue.id, clip.system] for clip in clips)
+    writer.writerows([clip.code, clip.dialogue.id, to_cell(clip.system)] for clip in clips)
     return text.getvalue().encode()

@@ -16,7 +16,7 @@ from mmdia_eval.api import Metric
 from mmdia_eval.benchmark import Benchmark, load_benchmark, resolve_benchmark
 from mmdia_eval.choices import Choices
 from mmdia_eval.errors import ProblemsError, UserError
-from mmdia_eval.media import CLIPPED_ABOVE
+from mmdia_eval.media import CLIPPED_ABOVE, STEADY_BELOW
 from mmdia_eval.plan import MetricJob, Plan, make_plan
 from mmdia_eval.progress import Reporter
 from mmdia_eval.protocol import Protocol, load_protocol
@@ -341,6 +341,12 @@ def _warnings(request: Request, found: RunResult, metrics: Sequence[MetricResult
         warnings.append(
             f"{len(clipped)} outputs have more than {CLIPPED_ABOVE:.0%} of their samples at full "
             f"scale: {_some(clipped)}"
+        )
+    usable = {id_: info for id_, info in found.media.items() if info.problem is None}
+    if steady := [id_ for id_, info in usable.items() if info.dynamics < STEADY_BELOW]:
+        warnings.append(
+            f"{len(steady)} outputs are as loud all the time, within {STEADY_BELOW:g} dB, as noise "
+            f"or a tone is and speech is not: {_some(steady)}"
         )
     warnings += [f"{role} was stopped: {why}" for role, why in found.stopped.items()]
     warnings += [f"{name} has no value: {s.problem}" for name, s in found.sets.items() if s.problem]

@@ -173,7 +173,8 @@ class MediaInfo(Artifact):
     """What the decoder found in a file. `problem` says why no metric may use it, or is None.
 
     `duration` in seconds; `peak` in [0, 1] of full scale; `level` is the RMS in dBFS;
-    `clipped` and `active` are shares of samples and of 20 ms frames, in [0, 1].
+    `clipped` and `active` are shares of samples and of 20 ms frames, in [0, 1]; `dynamics` is how
+    far loud frames are above quiet ones, in dB.
     """
 
     kind: ClassVar[str] = "media"
@@ -184,6 +185,7 @@ class MediaInfo(Artifact):
     level: float = -200.0
     clipped: float = 0.0
     active: float = 0.0
+    dynamics: float = 0.0
     problem: str | None = None
 
 

@@ -89,7 +89,7 @@ def _decoded(container: Any, file: BinaryIO, limits: Limits, errors: Sequence[An
             raise media.UnusableError(
                 f"size_changed: {frame.width}x{frame.height} after {width}x{height}"
             )
-        pixels = np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
+        pixels = np.ascontiguousarray(frame.reformat(format="rgb24", threads=1).to_ndarray())
         for _ in range(repeats):
             file.write(pixels.data)
         count += repeats

@@ -26,6 +26,18 @@ def real_speech() -> Path:
     return Path(folder) / "speech"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many hostile things were tried, and withstood."""
+    passed = sum(
+        "hostile_case" in report.keywords for report in terminalreporter.getreports("passed")
+    )
+    failed = sum(
+        "hostile_case" in report.keywords for report in terminalreporter.getreports("failed")
+    )
+    if passed or failed:
+        terminalreporter.write_line(f"hostile suite: {passed} cases withstood, {failed} failed")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call() -> None:
     """Forget speechbrain's placeholders for its old modules, which pyannote.audio brings along.

@@ -218,6 +218,8 @@ def finding(ended: Ended) -> Any:
     return sandbox._finding(ended, sandbox._Cost(20, 2**20), "process")
 
 
+@pytest.mark.hostile_case("decoders")
+@pytest.mark.hostile_case("decoders")
 @pytest.mark.parametrize(
     ("code", "problem"),
     [
@@ -237,6 +239,7 @@ def test_a_decoder_that_breaks_costs_its_clip(code: str, problem: str) -> None:
         finding(run(code))
 
 
+@pytest.mark.hostile_case("decoders")
 def test_one_that_hangs_is_stopped_with_all_it_started() -> None:
     code = "import subprocess, time; subprocess.Popen(['sleep', '600']); time.sleep(600)"
     ended = run(code, 1.0) if os.getuid() == 0 else run("import time; time.sleep(600)", 1.0)
@@ -245,12 +248,14 @@ def test_one_that_hangs_is_stopped_with_all_it_started() -> None:
         finding(ended)
 
 
+@pytest.mark.hostile_case("decoders")
 def test_one_that_spins_is_stopped() -> None:
     ended = run("\nwhile True: pass", limits="1, 2**32, 2**20")
     with pytest.raises(media.UnusableError, match=r"^resource_limit: .* processor time$"):
         finding(ended)
 
 
+@pytest.mark.hostile_case("decoders")
 def test_too_large_an_output_is_cut_off() -> None:
     ended = run("import os\nfor i in range(99): os.write(2, b'x' * 10**5)")
     assert len(ended.complaints) <= 2000
@@ -258,6 +263,7 @@ def test_too_large_an_output_is_cut_off() -> None:
         finding(ended)
 
 
+@pytest.mark.hostile_case("decoders")
 def test_memory_is_limited_and_its_want_is_named_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -286,7 +286,7 @@ SILENCE: list[Case] = [
             "a loop of 20 ms": sound(np.tile(speech(0.02), 100).astype(np.float32)),
             "clipped": sound(np.clip(speech() * np.float32(50), -1, 1)),
             "mostly zeros": sound(np.concatenate([np.zeros(6 * RATE, np.float32), speech()])),
-            "speech on direct current": sound(speech() / 2 + np.float32(0.3)),
+            "speech on direct current": sound((speech() / 2 + 0.3).astype(np.float32)),
         },
     ),
 ]

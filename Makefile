@@ -20,7 +20,7 @@ bench: .venv/installed-test
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(PIP) --editable '.[board]'
+	$(PIP) --editable '.[board,pictures]'
 	$(PIP) --no-deps $(GE2E_WHEEL)
 	touch $@
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 
-ALL = ("startup", "intervals", "wer", "cpwer", "definitions", "judge", "rescore", "score")
+ALL = (
+    *("startup", "intervals", "wer", "cpwer", "definitions", "fvd", "judge", "lip_sync"),
+    *("rescore", "score"),
+)
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 """Make the mini benchmark: `python -m mmdia_eval.examples.make_mini` turns the scripts into speech.
 
 Reads mini_texts.toml, writes the folder mini beside it. Needs flite with the voices slt, rms, awb
-and kal16 (Debian: `apt install flite`). The same flite and libopus give the same bytes.
+and kal16 (Debian: `apt install flite`). The same flite and libopus give the same bytes. Run
+make_mini_clips.py afterwards: the folder is made anew, without its clips.
 """
 
 from __future__ import annotations

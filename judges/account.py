@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import re
 import tomllib
 from collections.abc import AsyncIterator
@@ -11,21 +10,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, InstanceOf
 
 from mmdia_eval.errors import StageStoppedError
 from mmdia_eval.judges.client import GO_ON, Reply
 
 MILLION = 1_000_000
-CHARACTERS_PER_TOKEN = 4
-"""Of English text (https://ai.google.dev/gemini-api/docs/tokens)."""
 _VERSION = re.compile(r"-(\d{3}|\d{4}-\d{2}-\d{2})$")
 
 
 class Price(BaseModel):
-    """US dollars per million tokens. `source` and `date` say where and when they were read.
+    """US dollars per million tokens of a model of `backend`, as read at `source` on `date`.
 
     `audio` is for input tokens of sound where they cost otherwise. A prompt of more than
     `long_from` tokens is charged at `long_input` and `long_output` as a whole.
@@ -33,6 +30,7 @@ class Price(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    backend: str
     input: float
     output: float
     audio: float | None = None
@@ -80,39 +78,14 @@ def price_of(model: str) -> Price | None:
     return prices.get(name) or prices.get(_VERSION.sub("", name))
 
 
+def priced_models(backend: str) -> list[str]:
+    """A backend's models whose price is listed."""
+    return sorted(name for name, price in _table()[0].items() if price.backend == backend)
+
+
 def media_tokens(backend: str) -> MediaTokens | None:
     """What a backend's service makes of media, for estimates; None: unknown."""
     return _table()[1].get(backend)
-
-
-class TokenEstimate(NamedTuple):
-    """Input tokens of one call, before it is made; `audio` of them are sound."""
-
-    input: int
-    audio: int
-
-
-def estimate_input(
-    backend: str,
-    *,
-    characters: int,
-    audio_seconds: float = 0.0,
-    video_seconds: float = 0.0,
-    images: int = 0,
-) -> TokenEstimate | None:
-    """Input tokens of a call of a backend; None where it is unknown what media come to.
-
-    `video_seconds` have their sound in `audio_seconds`.
-    """
-    rates = media_tokens(backend)
-    amounts = ((audio_seconds, "audio_second"), (video_seconds, "video_second"), (images, "image"))
-    tokens = {"text": characters / CHARACTERS_PER_TOKEN}
-    for amount, name in amounts:
-        rate = getattr(rates, name, None)
-        if amount and rate is None:
-            return None
-        tokens[name] = amount * (rate or 0.0)
-    return TokenEstimate(math.ceil(sum(tokens.values())), math.ceil(tokens["audio_second"]))
 
 
 @dataclass
@@ -166,7 +139,7 @@ class Account:
         return None if None in costs else sum(cost for cost in costs if cost is not None)
 
 
-@dataclass
+@dataclass(eq=False)
 class Budget:
     """A limit in US dollars on what several clients spend together; `spent` so far in `calls`."""
 
@@ -209,3 +182,15 @@ class Budget:
         """Count a call that was answered."""
         self.spent += dollars
         self.calls += 1
+
+
+def _as_budget(given: object) -> object:
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        return given
+    if given < 0:
+        raise ValueError("a budget of less than nothing")
+    return Budget(float(given))
+
+
+MaxCost = Annotated[InstanceOf[Budget], BeforeValidator(_as_budget)]
+"""A setting that takes a `Budget`, or a number of US dollars, which becomes one of its own."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
@@ -13,15 +15,26 @@ from pydantic import Field, field_validator
 from mmdia_eval import api
 from mmdia_eval.api import Inputs, RemoteExtractor
 from mmdia_eval.errors import StageStoppedError, UnfinishedError, UserError
+from mmdia_eval.judges.account import MaxCost
 from mmdia_eval.judges.client import JudgeClient, JudgeError, Media, Question, Reply, connect
+from mmdia_eval.judges.replay import RecordedReply, Replay
 from mmdia_eval.judges.replies import Reading, UnreadableReplyError
-from mmdia_eval.types import Artifact, Draw, Verdict
+from mmdia_eval.store import file_sha256
+from mmdia_eval.types import Artifact, Draw, Transcript, Verdict
+
+if TYPE_CHECKING:
+    from mmdia_eval.judges.rubric_judge import RubricSettings
+
+REPLAY = "replay:"
 
 TRIES = 2
 """Times one draw is asked for: a reply that cannot be read is asked for once more."""
 
 MAX_OUTPUT_TOKENS = 8192
 """Room for a reply of a few hundred tokens behind the thoughts of a model that thinks."""
+
+REFUSED = "refused: "
+"""Begins the problem of a draw that the judge refused."""
 
 Parts = tuple[str | Media, ...]
 Prompt = Callable[[str], Parts]
@@ -32,12 +45,12 @@ A = TypeVar("A", bound=Artifact)
 
 class JudgeSettings(api.Settings):
     """`judge`: "gemini:MODEL", "openai:MODEL" or "replay:PATH". `base_url`: the service's address
-    where it is not the usual one. `max_cost`, US dollars, stops the stage and changes no verdict.
+    where it is not the usual one. `max_cost` stops the stage and changes no verdict.
     """
 
     judge: str
     base_url: str | None = None
-    max_cost: float | None = Field(default=None, ge=0, exclude=True)
+    max_cost: MaxCost | None = Field(default=None, exclude=True)
 
     @field_validator("base_url")
     @classmethod
@@ -45,6 +58,12 @@ class JudgeSettings(api.Settings):
         if url is not None and (urlsplit(url).username or urlsplit(url).query):
             raise ValueError("a URL with a user name or a query: keys come from the environment")
         return url
+
+    @property
+    def replies(self) -> Path | None:
+        """The file of recorded replies that stands for the judge, if one does."""
+        replayed = self.judge.startswith(REPLAY)
+        return Path(self.judge.removeprefix(REPLAY)) if replayed else None
 
 
 @dataclass(frozen=True)
@@ -68,7 +87,7 @@ class Call:
             audio_tokens=self.reply.audio_tokens,
         )
         if self.reply.refusal is not None:
-            return replace(made, problem=f"refused: {self.reply.refusal}")
+            return replace(made, problem=f"{REFUSED}{self.reply.refusal}")
         try:
             reading = read(self.reply.text)
         except UnreadableReplyError as error:
@@ -82,9 +101,15 @@ class Call:
 
 
 class JudgeExtractor(RemoteExtractor[A]):
-    """A remote extractor that talks to the judge of its settings."""
+    """A remote extractor that talks to the judge of its settings.
+
+    `prompt_sha256` is the version of its question's text, `kind` the question's: its first part
+    wherever questions are named.
+    """
 
     Settings: ClassVar[type[api.Settings]] = JudgeSettings
+    prompt_sha256: str
+    kind: str
 
     def __init__(self, settings: Any, scripts: Sequence[str]) -> None:
         super().__init__(settings, scripts)
@@ -103,6 +128,35 @@ class JudgeExtractor(RemoteExtractor[A]):
     async def close(self) -> None:
         if self.client is not None:
             await self.client.close()
+
+    def identity(self) -> Mapping[str, Any]:
+        """The question's text; of recorded replies, which have theirs, the file's content."""
+        if self.settings.replies is not None:
+            return {"replies_sha256": file_sha256(self.settings.replies)}
+        return {"prompt_sha256": self.prompt_sha256}
+
+    def controls(self) -> RubricSettings | None:
+        """The settings under which `judges.controls` tries the judge; None: it asks for no scores.
+
+        Those of a judge that scores are its own.
+        """
+        return None
+
+    @staticmethod
+    @abstractmethod
+    def draws_of(artifact: A) -> Sequence[Draw]:
+        """The replies that an artifact of this extractor was made of."""
+
+    def question(self, dialogue: str) -> str:
+        """The name of the question about a dialogue, without the number of the draw."""
+        return f"{self.kind}/{dialogue}"
+
+    def recorded(self, question: str) -> Sequence[RecordedReply]:
+        """What was said to a question, if the judge is a file of replies.
+
+        All of it is taken, in its order, however the runs went in which it was said.
+        """
+        return self.client.recorded(question) if isinstance(self.client, Replay) else ()
 
     def _connected(self) -> JudgeClient:
         settings = self.settings
@@ -134,21 +188,28 @@ class VerdictExtractor(JudgeExtractor[Verdict]):
     """
 
     makes = Verdict
-    prompt_sha256: str
 
-    def identity(self) -> Mapping[str, Any]:
-        return {"prompt_sha256": self.prompt_sha256}
+    @staticmethod
+    def draws_of(artifact: Verdict) -> Sequence[Draw]:
+        return artifact.draws
 
     async def verdict(
         self,
-        name: str,
         prompt: Callable[[int], Prompt],
         schema: Mapping[str, Any],
         read: Callable[[str], Reading],
         inputs: Inputs,
+        name: str | None = None,
     ) -> Verdict:
-        """The draws of one file, after those of `inputs.earlier`; `prompt` is by draw number."""
-        made = list(_earlier(inputs))
+        """The draws of one file, after those of `inputs.earlier`; `prompt` is by draw number.
+
+        `name` is the question's, where it is not the one about the dialogue.
+        """
+        name = name or self.question(inputs.dialogue.id)
+        if recorded := self.recorded(name):
+            draws = [recorded_draw(reply, read) for reply in recorded]
+            return self.checked(draws, recorded[0].prompt_sha256)
+        made = list(earlier_draws(inputs))
         wanted = self.settings.draws - sum(draw.problem is None for draw in made)
         try:
             for _ in range(wanted):
@@ -159,7 +220,7 @@ class VerdictExtractor(JudgeExtractor[Verdict]):
             if not made:
                 raise
             raise UnfinishedError(str(error), self._verdict(made)) from None
-        return self._checked(made)
+        return self.checked(made)
 
     async def _draw(
         self,
@@ -179,16 +240,13 @@ class VerdictExtractor(JudgeExtractor[Verdict]):
             if call.refused or made[-1].problem is None:
                 return
 
-    def checked(self, inputs: Inputs, draws: Sequence[Draw]) -> Verdict:
-        """The verdict of `draws`, after those of an earlier run.
+    def checked(self, draws: Sequence[Draw], prompt_sha256: str | None = None) -> Verdict:
+        """The verdict of all its draws, made under this prompt or under that of a recording.
 
         Raises:
             UnfinishedError: none of the draws could be read.
         """
-        return self._checked([*_earlier(inputs), *draws])
-
-    def _checked(self, draws: Sequence[Draw]) -> Verdict:
-        verdict = self._verdict(draws)
+        verdict = Verdict(tuple(draws), prompt_sha256 or self.prompt_sha256)
         if not verdict.readable:
             last = draws[-1]
             raise UnfinishedError(
@@ -202,5 +260,13 @@ class VerdictExtractor(JudgeExtractor[Verdict]):
         return Verdict(tuple(draws), self.prompt_sha256)
 
 
-def _earlier(inputs: Inputs) -> tuple[Draw, ...]:
-    return inputs.earlier.draws if isinstance(inputs.earlier, Verdict) else ()
+def recorded_draw(recorded: RecordedReply, read: Callable[[str], Reading]) -> Draw:
+    """A recorded reply as the draw that it was."""
+    draw = Call(recorded.as_reply, recorded.nonce or recorded.name).draw(read)
+    return replace(draw, clip=recorded.clip, clips=recorded.clips)
+
+
+def earlier_draws(inputs: Inputs) -> tuple[Draw, ...]:
+    """What an earlier run left of an unfinished artifact."""
+    earlier = inputs.earlier
+    return earlier.draws if isinstance(earlier, Verdict | Transcript) else ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from mmdia_eval import registry
 from mmdia_eval.errors import UserError
@@ -28,7 +28,8 @@ class Media:
 class Question:
     """One call of a judge.
 
-    `name` is stable ("<rubric>/<dialogue id>/<draw>"), for replay and accounting; it is never sent.
+    `name` is stable ("<kind of question>/<dialogue id>/<draw>"), for logs and replay; it is never
+    sent.
     `parts` go out in order. `schema` is the reply's JSON Schema, None for free text. A None
     `temperature` or `seed` is left to the service.
     """
@@ -64,8 +65,10 @@ class JudgeClient(Protocol):
     """A service that judges, registered as a backend: `@registry.judge("gemini")`.
 
     It belongs to the event loop of the first `ask`. `account` is what its calls came to so far.
+    `default_model` is asked when the user names the backend alone; None: a model must be named.
     """
 
+    default_model: ClassVar[str | None]
     account: Account
 
     def __init__(self, model: str, *, base_url: str | None, max_cost: Budget | None) -> None:
@@ -89,6 +92,25 @@ class JudgeError(Exception):
 
     The message is ours: the service's own text might hold a key.
     """
+
+
+def full_name(judge: str) -> str:
+    """A judge's name with its model: "gemini" becomes "gemini:" and the backend's default model.
+
+    Raises:
+        UserError: the name is that of a backend without a default, or of none.
+    """
+    from mmdia_eval.judges.account import priced_models  # noqa: PLC0415 - it imports this module
+
+    backend, colon, model = judge.partition(":")
+    if colon and model:
+        return judge
+    default = registry.judge.get(backend).default_model
+    if default is None:
+        priced = ", ".join(priced_models(backend))
+        listed = f"; models with a listed price: {priced}" if priced else ""
+        raise UserError(f"judge {judge!r} names no model: write {backend}:…{listed}")
+    return f"{backend}:{default}"
 
 
 def connect(

@@ -16,9 +16,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import fmean, median_low
-from typing import Any
+from typing import Any, NamedTuple
 
-from mmdia_eval.api import Inputs
+from mmdia_eval.api import Estimate, Inputs
 from mmdia_eval.errors import StageStoppedError, UnfinishedError, UserError
 from mmdia_eval.judges.asking import Parts
 from mmdia_eval.judges.client import JudgeError, Media
@@ -27,7 +27,8 @@ from mmdia_eval.judges.probes import IDS, MARK, probes, tagged
 from mmdia_eval.judges.replies import read_better
 from mmdia_eval.judges.rubric import BETTER_SCHEMA, DIMENSIONS, filled, prompt_sha256, text
 from mmdia_eval.judges.rubric_judge import RubricJudge, RubricSettings
-from mmdia_eval.store import Store, digest
+from mmdia_eval.judges.usage import account_of
+from mmdia_eval.store import Store, digest, unfinished
 from mmdia_eval.types import Verdict
 
 VERSION = "1"
@@ -83,12 +84,17 @@ class Control:
             return None
         return self.figure >= self.limit if self.least else self.figure <= self.limit
 
+    def __str__(self) -> str:
+        figure = "not asked" if self.figure is None else f"{self.figure:.2f}"
+        return f"{self.name} {figure}, at {'least' if self.least else 'most'} {self.limit:.2f}"
+
 
 @dataclass(frozen=True)
 class Audit:
     """The controls of one judge. `scores`: the mean of all dimensions by kind of question, 1 to 5.
 
-    The tokens are those of all the verdicts it rests on, paid for now or earlier.
+    Calls, tokens and cost (US dollars, None where a price is unknown) are those of all the verdicts
+    it rests on, paid for now or earlier.
     """
 
     judge: str
@@ -100,6 +106,7 @@ class Audit:
     calls: int
     input_tokens: int
     output_tokens: int
+    cost: float | None
 
     @property
     def reliable(self) -> bool | None:
@@ -108,6 +115,15 @@ class Audit:
         if False in passed:
             return False
         return None if None in passed else True
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is not reliable, or why that is not known; None for a reliable judge."""
+        deciding = [control for control in self.controls if control.decides]
+        if failed := [control for control in deciding if control.passed is False]:
+            return "controls failed: " + "; ".join(map(str, failed))
+        problems = dict.fromkeys(c.problem or c.name for c in deciding if c.passed is None)
+        return "controls could not be asked: " + "; ".join(problems) if problems else None
 
     def record(self) -> dict[str, Any]:
         """The audit as JSON-able values."""
@@ -124,25 +140,46 @@ def audit(settings: RubricSettings, store: Store) -> Audit:
     return asyncio.run(run_audit(RubricJudge(settings, ()), store))
 
 
-async def run_audit(judge: RubricJudge, store: Store) -> Audit:
-    """`audit`, in a running event loop; opens and closes the judge."""
+async def run_audit(
+    judge: RubricJudge, store: Store, asked: Callable[[], None] = lambda: None
+) -> Audit:
+    """`audit`, in a running event loop; opens and closes the judge. `asked`: told of each call."""
+    await asyncio.to_thread(probes, judge.settings.condition)  # else decoded in the event loop
     await judge.open()
     try:
-        return await _Audit(judge, store).result()
+        return await _Audit(judge, store, asked).result()
     finally:
         await judge.close()
 
 
-def estimate(judge: RubricJudge) -> str:
-    """What the controls take, before any is asked."""
+class Left(NamedTuple):
+    """Questions of an audit that `store` has no verdict on, of how many, and what they take."""
+
+    todo: int
+    of: int
+    estimate: Estimate
+
+
+def left(judge: RubricJudge, store: Store) -> Left:
+    """What the controls still take, before any is asked."""
     asked = probes(judge.settings.condition)
-    files = [(i.dialogue, i.audio.duration) for of_kind in asked.values() for i in of_kind]
+    files = {i.dialogue.id: (i.dialogue, i.audio.duration) for of in asked.values() for i in of}
     if _is_paired(judge):
-        pairs = zip(asked["reference"], asked["mismatch"], strict=True)
-        both = [(a.dialogue, a.audio.duration + b.audio.duration) for a, b in pairs]
-        files += both * 2
-    judge.group = 1  # the questions of an audit go out one by one
-    return judge.estimate(files)
+        for number, swapped in _ORDERS:
+            fits, other = (asked[kind][number] for kind in ("reference", "mismatch"))
+            seconds = fits.audio.duration + other.audio.duration
+            files[_pair_name(number, swapped)] = (fits.dialogue, seconds)
+    lacking = [file for name, file in files.items() if not store.has(Verdict, _key(judge, name))]
+    alone = RubricJudge(judge.settings, ())
+    alone.group = 1  # the questions of an audit go out one by one
+    return Left(len(lacking), len(files), alone.estimate(lacking))
+
+
+_ORDERS = tuple((number, swapped) for number in range(len(IDS)) for swapped in (0, 1))
+
+
+def _pair_name(number: int, swapped: int) -> str:
+    return f"order/{IDS[number]}/{swapped}"
 
 
 def _is_paired(judge: RubricJudge) -> bool:
@@ -150,8 +187,8 @@ def _is_paired(judge: RubricJudge) -> bool:
 
 
 class _Audit:
-    def __init__(self, judge: RubricJudge, store: Store) -> None:
-        self._judge, self._store = judge, store
+    def __init__(self, judge: RubricJudge, store: Store, asked: Callable[[], None]) -> None:
+        self._judge, self._store, self._asked = judge, store, asked
         self._probes = probes(judge.settings.condition)
         self._verdicts: dict[str, Verdict] = {}
         self._problems: dict[str, str] = {}
@@ -164,12 +201,11 @@ class _Audit:
             for inputs in asked
         ]
         if self._paired:
-            work += [
-                self._pair(number, swapped) for number in range(len(IDS)) for swapped in (0, 1)
-            ]
+            work += [self._pair(number, swapped) for number, swapped in _ORDERS]
         await asyncio.gather(*work)
-        draws = [draw for verdict in self._verdicts.values() for draw in verdict.draws]
         settings = self._judge.settings
+        draws = [draw for verdict in self._verdicts.values() for draw in verdict.draws]
+        account = account_of(draws, settings.judge.partition(":")[2])
         means = {kind: self._mean(kind, DIMENSIONS) for kind in self._probes}
         return Audit(
             settings.judge,
@@ -178,9 +214,10 @@ class _Audit:
             VERSION,
             (*self._ruled(), await asyncio.to_thread(self._metadata), *self._order()),
             {kind: mean for kind, mean in means.items() if mean is not None},
-            calls=len({draw.nonce for draw in draws}),
+            calls=account.calls,
             input_tokens=sum(draw.input_tokens for draw in draws),
             output_tokens=sum(draw.output_tokens for draw in draws),
+            cost=account.cost,
         )
 
     async def _keep(
@@ -190,19 +227,27 @@ class _Audit:
         key = _key(self._judge, name)
         verdict = self._store.read(Verdict, key)
         if verdict is None:
-            earlier = self._store.read(Verdict, digest(["unfinished", key]))
-            try:
-                verdict = await ask(replace(inputs, earlier=earlier))
-            except (StageStoppedError, UnfinishedError) as error:
-                self._problems[name] = str(error)
-                if error.earlier is not None:
-                    self._store.write(digest(["unfinished", key]), error.earlier)
-                return
-            except (JudgeError, UserError) as error:
-                self._problems[name] = str(error)
-                return
-            self._store.write(key, verdict)
-        self._verdicts[name] = verdict
+            verdict = await self._ask(name, key, inputs, ask)
+            self._asked()
+        if verdict is not None:
+            self._verdicts[name] = verdict
+
+    async def _ask(
+        self, name: str, key: str, inputs: Inputs, ask: Callable[[Inputs], Awaitable[Verdict]]
+    ) -> Verdict | None:
+        earlier = self._store.read(Verdict, unfinished(key))
+        try:
+            verdict = await ask(replace(inputs, earlier=earlier))
+        except (StageStoppedError, UnfinishedError) as error:
+            self._problems[name] = str(error)
+            if error.earlier is not None:
+                self._store.write(unfinished(key), error.earlier)
+            return None
+        except (JudgeError, UserError) as error:
+            self._problems[name] = str(error)
+            return None
+        self._store.write(key, verdict)
+        return verdict
 
     def _ruled(self) -> list[Control]:
         return [
@@ -243,7 +288,7 @@ class _Audit:
         return Control("metadata_instruction", float(found), False, 0.0)
 
     def _pair(self, number: int, swapped: int) -> Coroutine[Any, Any, None]:
-        name = f"order/{IDS[number]}/{swapped}"
+        name = _pair_name(number, swapped)
         pair = [self._probes["reference"][number], self._probes["mismatch"][number]]
         first, second = reversed(pair) if swapped else pair
         told = [
@@ -262,7 +307,7 @@ class _Audit:
 
         async def ask(inputs: Inputs) -> Verdict:
             verdict = await self._judge.verdict(
-                f"pairwise/{name}", lambda _: parts, BETTER_SCHEMA, read_better, inputs
+                lambda _: parts, BETTER_SCHEMA, read_better, inputs, f"pairwise/{name}"
             )
             return replace(verdict, prompt_sha256=prompt_sha256("pairwise", "data"))
 
@@ -271,7 +316,9 @@ class _Audit:
     def _order(self) -> list[Control]:
         if not self._paired:
             return []
-        said = [[self._better(f"order/{id_}/{swapped}") for swapped in (0, 1)] for id_ in IDS]
+        said = [
+            [self._better(_pair_name(n, swapped)) for swapped in (0, 1)] for n in range(len(IDS))
+        ]
         problem = self._problem("order")
         figure = None if problem else fmean(float(one != other) for one, other in said)
         return [Control("order", figure, True, ORDER_LIMIT, problem, decides=False)]

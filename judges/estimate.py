@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mmdia_eval.api import Estimate
 from mmdia_eval.judges.account import media_tokens, price_of
 
 CHARACTERS_PER_TOKEN = 4
-"""Of English text, as the services' own guides put it."""
+"""Of English text (https://ai.google.dev/gemini-api/docs/tokens)."""
 
 OUTPUT_TOKENS = 1000
 """A reply with its thoughts, in tokens: an assumption, since models think as long as they like."""
@@ -24,18 +25,18 @@ class Size:
     pictures: int = 0
 
 
-def estimate(judge: str, calls: Sequence[Size]) -> str:
-    """One line: calls, tokens, and US dollars by the price table; what is unknown is said to be.
+def estimate(judge: str, calls: Sequence[Size]) -> Estimate:
+    """Calls, tokens, and US dollars by the price table; what is unknown is said to be.
 
     Replies are taken to have OUTPUT_TOKENS; retries are not counted.
     """
     backend, _, model = judge.partition(":")
     counted = f"{len(calls):,} calls of {judge}"
     if backend == "replay":
-        return f"{counted}: recorded replies, nothing is sent"
+        return Estimate(f"{counted}: recorded replies, nothing is sent", 0.0)
     tokens, price = media_tokens(backend), price_of(model)
     if tokens is None or _lacks(calls, tokens.video_second, tokens.image):
-        return f"{counted}; tokens and cost of such input are not known"
+        return Estimate(f"{counted}; tokens and cost of such input are not known")
     sizes = [
         _tokens(call, tokens.audio_second, tokens.video_second, tokens.image) for call in calls
     ]
@@ -43,9 +44,9 @@ def estimate(judge: str, calls: Sequence[Size]) -> str:
     back = OUTPUT_TOKENS * len(calls)
     line = f"{counted}, about {sent:,} tokens in and {back:,} out"
     if price is None:
-        return f"{line}; its price is not known"
+        return Estimate(f"{line}; its price is not known")
     cost = sum(price.of(text + sound, OUTPUT_TOKENS, sound) for text, sound in sizes)
-    return f"{line}, about ${cost:,.2f}"
+    return Estimate(f"{line}, about ${cost:,.2f}", cost)
 
 
 def _lacks(calls: Sequence[Size], video: float | None, picture: float | None) -> bool:

@@ -32,6 +32,10 @@ INLINE_BYTES = 20 * 1000 * 1000
 """A request of more than 20 MB must use the Files API (https://ai.google.dev/gemini-api/docs/audio;
 raised to 100 MB for some models in January 2026). Counted after base64, which adds a third."""
 POLL_SECONDS = 2.0
+DEFAULT_MODEL = "gemini-3.8-flash"
+"""What "gemini" alone stands for: the stable model that Google names as the successor of the
+paper's gemini-2.5-pro, which is shut down on 2026-12-01
+(https://ai.google.dev/gemini-api/docs/deprecations)."""
 
 
 @registry.judge("gemini")
@@ -39,6 +43,7 @@ class Gemini(Service):
     """Models of the Gemini Developer API; the key is in GEMINI_API_KEY or GOOGLE_API_KEY."""
 
     requires = Requirement("google.genai", INSTALL)
+    default_model = DEFAULT_MODEL
     key_names = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
     poll_seconds = POLL_SECONDS
     inline_bytes = INLINE_BYTES

@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from mmdia_eval.api import Inputs
+from mmdia_eval.api import Estimate, Inputs
 from mmdia_eval.judges.asking import JudgeSettings, Parts, Prompt, VerdictExtractor
 from mmdia_eval.judges.estimate import Size, estimate
 from mmdia_eval.judges.material import sound, video
 from mmdia_eval.judges.replies import read_labels
 from mmdia_eval.judges.rubric import LABELS_SCHEMA, filled, options, prompt_sha256, text
+from mmdia_eval.judges.rubric_judge import RubricSettings
 from mmdia_eval.registry import extractor
 from mmdia_eval.types import Dialogue, Verdict
 
@@ -65,6 +66,18 @@ class LabelJudge(VerdictExtractor):
             "reply_labels",
         )
         self.prompt_sha256 = prompt_sha256(*self._texts)
+        self.kind = f"labels.{settings.mode}.{settings.medium}"
+
+    def controls(self) -> RubricSettings:
+        """Those of the rubric in the same mode: labels have none of their own."""
+        settings = self.settings
+        return RubricSettings(
+            judge=settings.judge,
+            base_url=settings.base_url,
+            max_cost=settings.max_cost,
+            mode=settings.mode,
+            condition="reference" if settings.medium == "video" else "description",
+        )
 
     async def ask(self, inputs: Inputs) -> Verdict:
         as_video = self.settings.medium == "video"
@@ -82,11 +95,9 @@ class LabelJudge(VerdictExtractor):
 
             return parts
 
-        return await self.verdict(
-            f"{self._texts[0]}/{id_}", prompt, LABELS_SCHEMA, read_labels, inputs
-        )
+        return await self.verdict(prompt, LABELS_SCHEMA, read_labels, inputs)
 
-    def estimate(self, files: Sequence[tuple[Dialogue, float]]) -> str:
+    def estimate(self, files: Sequence[tuple[Dialogue, float]]) -> Estimate:
         characters = len("".join(map(text, self._texts)))
         as_video = self.settings.medium == "video"
         sizes = [

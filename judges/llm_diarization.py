@@ -9,15 +9,24 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from mmdia_eval.api import Inputs
-from mmdia_eval.judges.asking import TRIES, JudgeExtractor, JudgeSettings, Parts
+from mmdia_eval.api import Estimate, Inputs
+from mmdia_eval.errors import StageStoppedError, UnfinishedError
+from mmdia_eval.judges.asking import (
+    TRIES,
+    JudgeExtractor,
+    JudgeSettings,
+    Parts,
+    earlier_draws,
+    recorded_draw,
+)
+from mmdia_eval.judges.client import JudgeError
 from mmdia_eval.judges.estimate import Size, estimate
 from mmdia_eval.judges.material import data, sound
-from mmdia_eval.judges.replies import Stretch, UnreadableReplyError, read_stretches
+from mmdia_eval.judges.replies import Reading, Stretch, UnreadableReplyError, read_stretches
 from mmdia_eval.judges.rubric import filled, prompt_sha256, text
 from mmdia_eval.registry import extractor
 from mmdia_eval.text import normalizer
-from mmdia_eval.types import Dialogue, Transcript, Utterance, Word
+from mmdia_eval.types import Dialogue, Draw, Transcript, Utterance, Word
 
 TEXTS = ("diarization", "data")
 
@@ -54,13 +63,16 @@ class LlmDiarization(JudgeExtractor[Transcript]):
     def __init__(self, settings: LlmDiarizationSettings, scripts: Sequence[str]) -> None:
         super().__init__(settings, scripts)
         self.prompt_sha256 = prompt_sha256(*TEXTS)
+        self.kind = "diarization"
         self._normalize = normalizer(settings.normalizer)
 
     def identity(self) -> Mapping[str, Any]:
-        return {
-            "prompt_sha256": self.prompt_sha256,
-            "normalizer": f"{self._normalize.name}@{self._normalize.version}",
-        }
+        rules = f"{self._normalize.name}@{self._normalize.version}"
+        return {**super().identity(), "normalizer": rules}
+
+    @staticmethod
+    def draws_of(artifact: Transcript) -> Sequence[Draw]:
+        return artifact.draws
 
     async def ask(self, inputs: Inputs) -> Transcript:
         heard = inputs.artifacts[Transcript]
@@ -70,25 +82,49 @@ class LlmDiarization(JudgeExtractor[Transcript]):
         ).strip()
         if not spoken:
             return Transcript((), word_times=False, language=heard.language)
+        name = self.question(inputs.dialogue.id)
+        if recorded := self.recorded(name):
+            draws = [recorded_draw(reply, _readable) for reply in recorded]
+        else:
+            draws = await self._drawn(name, inputs, spoken)
+        last = draws[-1]
+        if last.problem is not None:
+            raise UnfinishedError(
+                f"{last.problem}; the reply began {last.reply[:80]!r}", _unread(draws)
+            )
+        stretches = sorted(_stretches(last.reply), key=lambda stretch: stretch.start)
+        return Transcript(
+            tuple(map(_utterance, stretches)),
+            word_times=False,
+            language=heard.language,
+            draws=tuple(draws),
+        )
+
+    async def _drawn(self, name: str, inputs: Inputs, spoken: str) -> list[Draw]:
+        """The draws so far, to which one is added: or two, when the first cannot be read."""
         clip = await asyncio.to_thread(sound, inputs.audio)
 
         def parts(nonce: str) -> Parts:
             before = [text("diarization"), filled("data", nonce=nonce)]
             return ("\n\n".join([*before, data(nonce, "The transcript", spoken)]), clip)
 
-        for number in range(TRIES):
-            name = f"diarization/{inputs.dialogue.id}/{number}"
-            call = await self.call(name, parts, None, self.settings.temperature, None)
-            try:
-                stretches = _stretches(call.reply.text, call.reply.refusal)
-            except UnreadableReplyError as error:
-                problem = f"{error}; the reply began {call.reply.text[:80]!r}"
-                continue
-            utterances = tuple(map(_utterance, sorted(stretches, key=lambda s: s.start)))
-            return Transcript(utterances, word_times=False, language=heard.language)
-        raise UnreadableReplyError(problem)
+        made = list(earlier_draws(inputs))
+        try:
+            for _ in range(TRIES):
+                asked = f"{name}/{len(made)}"
+                call = await self.call(asked, parts, None, self.settings.temperature, None)
+                made.append(call.draw(_readable))
+                if made[-1].problem is None:
+                    break
+        except StageStoppedError as error:
+            raise StageStoppedError(str(error), _unread(made) if made else None) from None
+        except JudgeError as error:
+            if not made:
+                raise
+            raise UnfinishedError(str(error), _unread(made)) from None
+        return made
 
-    def estimate(self, files: Sequence[tuple[Dialogue, float]]) -> str:
+    def estimate(self, files: Sequence[tuple[Dialogue, float]]) -> Estimate:
         common = len("".join(map(text, TEXTS)))
         sizes = [
             Size(common + sum(len(turn.text) + 1 for turn in dialogue.turns), seconds)
@@ -97,9 +133,18 @@ class LlmDiarization(JudgeExtractor[Transcript]):
         return estimate(self.settings.judge, sizes)
 
 
-def _stretches(reply: str, refusal: str | None) -> list[Stretch]:
-    if refusal is not None:
-        raise UnreadableReplyError(f"refused: {refusal}")
+def _unread(draws: Sequence[Draw]) -> Transcript:
+    """What is kept of replies of which none could be read."""
+    return Transcript((), word_times=False, draws=tuple(draws))
+
+
+def _readable(reply: str) -> Reading:
+    """Nothing but that the reply can be read: its answer is the transcript."""
+    _stretches(reply)
+    return Reading({})
+
+
+def _stretches(reply: str) -> list[Stretch]:
     stretches = [stretch for stretch in read_stretches(reply) if stretch.text.split()]
     if not stretches:
         raise UnreadableReplyError("no stretch for a transcript with words")

@@ -18,7 +18,7 @@ from mmdia_eval.judges.asking import Call, Parts, Prompt
 from mmdia_eval.judges.client import Media
 from mmdia_eval.judges.estimate import Size
 from mmdia_eval.judges.material import data
-from mmdia_eval.judges.replies import Reading, UnreadableReplyError, read_lines
+from mmdia_eval.judges.replies import Reading, read_lines
 from mmdia_eval.judges.rubric import filled
 from mmdia_eval.types import Draw
 
@@ -51,22 +51,17 @@ def prompt(clips: Sequence[tuple[Media, str]]) -> Prompt:
 
 def draws(call: Call, clips: int) -> tuple[Draw, ...]:
     """A draw for each clip of one call; its tokens and retries are divided so that they add up."""
-    try:
-        readings: Sequence[Reading] = read_lines(call.reply.text, clips)
-    except UnreadableReplyError as error:
-        problem = str(error)
-        return tuple(_share(call, i, clips).draw(partial(_refuse, problem)) for i in range(clips))
     return tuple(
-        _share(call, i, clips).draw(partial(_keep, reading)) for i, reading in enumerate(readings)
+        replace(
+            _share(call, clip, clips).draw(partial(read_clip, clip, clips)), clip=clip, clips=clips
+        )
+        for clip in range(clips)
     )
 
 
-def _keep(reading: Reading, _: str) -> Reading:
-    return reading
-
-
-def _refuse(problem: str, _: str) -> Reading:
-    raise UnreadableReplyError(problem)
+def read_clip(clip: int, clips: int, reply: str) -> Reading:
+    """What a reply about so many clips says of one. Raises UnreadableReplyError for all alike."""
+    return read_lines(reply, clips)[clip]
 
 
 def size(group: Sequence[tuple[str, float]]) -> Size:

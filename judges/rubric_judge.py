@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mmdia_eval.api import Inputs, Reads
+from mmdia_eval.api import Estimate, Inputs, Reads
 from mmdia_eval.errors import StageStoppedError, UnfinishedError, UserError
 from mmdia_eval.judges import release
-from mmdia_eval.judges.asking import TRIES, JudgeSettings, Parts, Prompt, VerdictExtractor
+from mmdia_eval.judges.asking import (
+    TRIES,
+    JudgeSettings,
+    Parts,
+    Prompt,
+    VerdictExtractor,
+    earlier_draws,
+    recorded_draw,
+)
 from mmdia_eval.judges.client import JudgeError, Media
 from mmdia_eval.judges.estimate import Size, estimate
 from mmdia_eval.judges.material import (
@@ -25,6 +34,7 @@ from mmdia_eval.judges.material import (
     sound,
     video,
 )
+from mmdia_eval.judges.release import read_clip
 from mmdia_eval.judges.replies import read_scores
 from mmdia_eval.judges.rubric import SCORES_SCHEMA, filled, prompt_sha256, text
 from mmdia_eval.registry import extractor
@@ -98,6 +108,11 @@ class RubricJudge(VerdictExtractor):
         if settings.mode == "release":
             self._texts, self.reads, self.group = release.TEXTS, ("style",), release.GROUP
         self.prompt_sha256 = prompt_sha256(*self._texts)
+        self.kind = f"{settings.mode}.{settings.condition}"
+
+    def controls(self) -> RubricSettings:
+        settings: RubricSettings = self.settings
+        return settings
 
     async def ask(self, inputs: Inputs) -> Verdict:
         if self.settings.mode == "release":
@@ -106,12 +121,13 @@ class RubricJudge(VerdictExtractor):
                 raise answer
             return answer
         prompt = await asyncio.to_thread(self.prompt, inputs)
-        name = f"{self._texts[0]}/{inputs.dialogue.id}"
-        return await self.verdict(name, lambda _: prompt, SCORES_SCHEMA, read_scores, inputs)
+        return await self.verdict(lambda _: prompt, SCORES_SCHEMA, read_scores, inputs)
 
     async def ask_group(self, batch: Sequence[Inputs]) -> Sequence[Verdict | Exception]:
         if self.settings.mode != "release":
             return await super().ask_group(batch)
+        if self.settings.replies is not None:
+            return [self._recorded_or_error(inputs) for inputs in batch]
         try:
             return await self._release(batch)
         except StageStoppedError:
@@ -119,7 +135,7 @@ class RubricJudge(VerdictExtractor):
         except (JudgeError, UserError) as error:
             return [error] * len(batch)
 
-    def estimate(self, files: Sequence[tuple[Dialogue, float]]) -> str:
+    def estimate(self, files: Sequence[tuple[Dialogue, float]]) -> Estimate:
         if self.settings.mode == "release":
             told = [(self._told(dialogue), seconds) for dialogue, seconds in files]
             groups = [told[i : i + self.group] for i in range(0, len(told), self.group)]
@@ -160,7 +176,7 @@ class RubricJudge(VerdictExtractor):
         ids = "+".join(inputs.dialogue.id for inputs in batch)
         drawn: list[tuple[Draw, ...]] = []
         for number in range(TRIES):
-            name = f"release/{ids}/{number}"
+            name = f"{self.kind}/{ids}/{number}"
             call = await self.call(name, prompt, None, self.settings.temperature, None)
             drawn.append(release.draws(call, len(batch)))
             if call.refused or drawn[-1][0].problem is None:
@@ -174,7 +190,18 @@ class RubricJudge(VerdictExtractor):
 
     def _checked_or_error(self, inputs: Inputs, draws: tuple[Draw, ...]) -> Verdict | Exception:
         try:
-            return self.checked(inputs, draws)
+            return self.checked([*earlier_draws(inputs), *draws])
+        except UnfinishedError as error:
+            return error
+
+    def _recorded_or_error(self, inputs: Inputs) -> Verdict | Exception:
+        name = self.question(inputs.dialogue.id)
+        recorded = self.recorded(name)
+        if not recorded:
+            return JudgeError(f"{self.settings.replies} has no reply to the question {name!r}")
+        draws = [recorded_draw(one, partial(read_clip, one.clip, one.clips)) for one in recorded]
+        try:
+            return self.checked(draws, recorded[0].prompt_sha256)
         except UnfinishedError as error:
             return error
 

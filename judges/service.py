@@ -40,6 +40,7 @@ class Service(ABC):
     """
 
     name: ClassVar[str]
+    default_model: ClassVar[str | None] = None
     requires: ClassVar[Requirement]
     key_names: ClassVar[tuple[str, ...]]
     timeout: ClassVar[float] = 300.0

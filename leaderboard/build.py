@@ -28,27 +28,37 @@ from mmdia_eval.results import (
     ProtocolRecord,
     Results,
     canonical_json,
+    judge_of,
     read_results,
+    unreliable_judges,
 )
 
 TEMPLATES = Path(__file__).parent / "templates"
+
+ColumnKey = tuple[str, str, str, str, str]
+"""Name, registered metric, version; the judge and the sha256 of its question, "" without one."""
 
 
 @dataclass(frozen=True)
 class Column:
     """One version of one metric. `signatures` says how, and for which systems where they differ.
 
-    `metric` is None where no system of the table was measured.
+    `metric` is None where no system of the table was measured. `judge` are the models whose
+    verdicts it rests on: those of different judges share no column.
     """
 
     name: str
+    judge: str
     metric: MetricResult | None
     signatures: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A value as shown, with its number to sort by, None where there is none, and `why`."""
+    """A value as shown, with its number to sort by, None where there is none, and `why`.
+
+    `doubt` is what its judge's controls found, if they failed.
+    """
 
     value: str
     number: float | None = None
@@ -57,6 +67,7 @@ class Cell:
     gap: str | None = None
     best: bool = False
     why: str | None = None
+    doubt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -183,16 +194,18 @@ def _place(results: Results, lead: str) -> tuple[bool, float]:
 
 def _board(group: Sequence[Results]) -> Board:
     first = group[0]
-    by_column: dict[tuple[str, str, str], dict[int, MetricResult]] = {}
+    by_column: dict[ColumnKey, dict[int, MetricResult]] = {}
     for index, results in enumerate(group):
         for metric in results.metrics:
-            key = (metric.name, metric.metric, metric.version)
+            judge = judge_of(results, metric.name)
+            voice = judge.voice if judge else ("", "")
+            key = (metric.name, metric.metric, metric.version, *voice)
             by_column.setdefault(key, {})[index] = metric
-    measured = {(name, metric) for name, metric, _ in by_column}
+    measured = {key[:2] for key in by_column}
     for results in group:
         for left in results.not_run:
             if (left.name, left.metric) not in measured:
-                by_column.setdefault((left.name, left.metric, ""), {})
+                by_column.setdefault((left.name, left.metric, "", "", ""), {})
     best = [_best(group, column) for column in by_column.values()]
     rows = tuple(
         TableRow(
@@ -209,26 +222,31 @@ def _board(group: Sequence[Results]) -> Board:
         title=f"Task {first.task}, {first.split} split{style}",
         protocol=first.protocol,
         benchmark=first.benchmark,
-        columns=tuple(_column(group, key[0], column) for key, column in by_column.items()),
+        columns=tuple(_column(group, key, column) for key, column in by_column.items()),
         rows=rows,
     )
 
 
-def _column(group: Sequence[Results], name: str, column: dict[int, MetricResult]) -> Column:
+def _column(group: Sequence[Results], key: ColumnKey, column: dict[int, MetricResult]) -> Column:
     systems: dict[str, list[str]] = {}
     for index, metric in column.items():
         systems.setdefault(metric.signature, []).append(group[index].system.name)
     alone = len(systems) == 1
     signatures = tuple((text, () if alone else tuple(names)) for text, names in systems.items())
-    return Column(name, next(iter(column.values()), None), signatures)
+    return Column(key[0], key[3], next(iter(column.values()), None), signatures)
 
 
 def _best(group: Sequence[Results], column: dict[int, MetricResult]) -> str | None:
-    """The best value as shown, so that ties in what is shown are ties; provisional ones are out."""
+    """The best value as shown, so that ties in what is shown are ties.
+
+    Provisional ones are out, and those of a judge that failed its controls.
+    """
     values = [
         other.value
         for index, other in column.items()
-        if other.value is not None and group[index].status == "complete"
+        if other.value is not None
+        and group[index].status == "complete"
+        and other.name not in unreliable_judges(group[index])
     ]
     if len(values) < 2:
         return None
@@ -239,7 +257,7 @@ def _best(group: Sequence[Results], column: dict[int, MetricResult]) -> str | No
 
 
 def _cell(
-    results: Results, column: tuple[str, str, str], metric: MetricResult | None, best: str | None
+    results: Results, column: ColumnKey, metric: MetricResult | None, best: str | None
 ) -> Cell:
     if metric is None:
         left = (one for one in results.not_run if (one.name, one.metric) == column[:2])
@@ -247,6 +265,7 @@ def _cell(
         return Cell(display.NOT_RUN, why=why) if why else Cell(display.NO_VALUE)
     value = display.number(metric, metric.value)
     companion = display.companion(metric)
+    doubt = unreliable_judges(results).get(metric.name)
     coverage = metric.coverage
     applicable = coverage.expected - coverage.not_applicable
     return Cell(
@@ -255,7 +274,8 @@ def _cell(
         interval=display.interval(metric, metric.interval) if metric.interval else None,
         companion=companion and f"{metric.companion} {companion}",
         gap=f"{coverage.scored}/{applicable} scored" if coverage.scored < applicable else None,
-        best=value == best and not coverage.failed,
+        best=value == best and not coverage.failed and doubt is None,
+        doubt=doubt,
     )
 
 
@@ -270,7 +290,13 @@ def _data(boards: Sequence[Board]) -> dict[str, object]:
                     mode="json", include={"task", "split", "style", "protocol", "benchmark"}
                 ),
                 "results": [
-                    row.results.model_dump(mode="json", include=fields) for row in board.rows
+                    {
+                        **row.results.model_dump(mode="json", include=fields),
+                        "judges": [
+                            judge.model_dump(mode="json") for judge in row.results.provenance.judges
+                        ],
+                    }
+                    for row in board.rows
                 ],
             }
             for board in boards

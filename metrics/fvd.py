@@ -1,14 +1,16 @@
-"""FVD and KVD: how far all generated videos together are from the real ones, in I3D's features."""
+"""FVD: how far all generated videos together are from the real ones, in I3D's features."""
 
 from __future__ import annotations
 
 from mmdia_eval.api import SetMetric
-from mmdia_eval.frechet import frechet_distance, kernel_distance
+from mmdia_eval.frechet import frechet_distance
 from mmdia_eval.registry import metric
 from mmdia_eval.types import Artifacts, Dialogue, FloatArray, VideoFeatures
 
 
-class _VideoDistance(SetMetric):
+class VideoDistance(SetMetric):
+    """A distance between the features of all generated and of all real clips."""
+
     version = "1"
     higher_is_better = False
     aggregation = "set"
@@ -24,7 +26,7 @@ class _VideoDistance(SetMetric):
 
 
 @metric("fvd")
-class Fvd(_VideoDistance):
+class Fvd(VideoDistance):
     """Fréchet distance between Gaussians fitted to clips' logits; 0 or more, lower is better.
 
     Biased upwards by few clips: compare values of one protocol and split only, and read the value
@@ -35,16 +37,3 @@ class Fvd(_VideoDistance):
 
     def distance(self, outputs: FloatArray, references: FloatArray) -> float:
         return frechet_distance(outputs, references)
-
-
-@metric("kvd")
-class Kvd(_VideoDistance):
-    """Unbiased kernel distance of clips' logits: around 0 for equal distributions, lower is better.
-
-    Without the bias of few clips that FVD has, and without its assumption of Gaussians.
-    """
-
-    unit = "distance"
-
-    def distance(self, outputs: FloatArray, references: FloatArray) -> float:
-        return kernel_distance(outputs, references)

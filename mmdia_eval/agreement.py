@@ -16,7 +16,15 @@ from mmdia_eval.errors import UserError
 from mmdia_eval.human_mos import spearman
 from mmdia_eval.ratings import Dimension, Rating
 from mmdia_eval.report import plain_console, plain_table
-from mmdia_eval.results import Interval, Record, read_results, read_rows
+from mmdia_eval.results import (
+    Interval,
+    MetricResult,
+    Record,
+    Results,
+    judge_of,
+    read_results,
+    read_rows,
+)
 from mmdia_eval.statistics import (
     LEVEL,
     MIN_SHARE_WITH_VALUE,
@@ -70,7 +78,7 @@ def human_means(ratings: Sequence[Rating]) -> dict[Dimension, dict[Item, float]]
 
 
 def judge_means(paths: Sequence[Path]) -> dict[tuple[str, str], dict[Item, float]]:
-    """A judge's score of every item, by the judge's signature and the dimension.
+    """A judge's score of every item, by who judged how and by the dimension.
 
     Raises:
         UserError: a file that is no results file, or results without a judge's scores.
@@ -84,15 +92,20 @@ def judge_means(paths: Sequence[Path]) -> dict[tuple[str, str], dict[Item, float
         for row in read_rows(path):
             if row.metric in judged and row.status == "scored" and row.value is not None:
                 metric = judged[row.metric]
-                judge = _engine(metric.signature)
-                key = judge, str(metric.settings.get("dimension", row.metric))
+                key = _judge(results, metric), str(metric.settings.get("dimension", row.metric))
                 found[key][row.dialogue, results.system.name] = row.value
     return dict(found)
 
 
-def _engine(signature: str) -> str:
-    """The part of a signature that names the judge's stage."""
-    return next((part for part in signature.split("|") if part.startswith("verdict")), signature)
+def _judge(results: Results, metric: MetricResult) -> str:
+    """All that makes two judges' scores different measurements, in a line."""
+    judge = judge_of(results, metric.name)
+    if judge is None:
+        return metric.signature
+    return (
+        f"{judge.answered}, prompt #{judge.voice[1][:8]}, protocol {results.protocol.name} "
+        f"{results.protocol.version}, against {metric.settings.get('condition')}"
+    )
 
 
 def agreement(ratings: Sequence[Rating], results: Sequence[Path]) -> list[DimensionAgreement]:

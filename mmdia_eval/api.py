@@ -48,6 +48,14 @@ class Requirement:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """What asking a service will take, in words; `cost` in US dollars, None where unknown."""
+
+    text: str
+    cost: float | None = None
+
+
+@dataclass(frozen=True)
 class Inputs:
     """What an extractor sees of one file: its sound, its dialogue, the artifacts it needs.
 
@@ -153,7 +161,8 @@ class RemoteExtractor(Extractor[A]):
     question is about so many files: `ask_group` gets them in the split's order.
 
     Where `Settings` has a field `judge`, it gets what the user chose with `--judge`, and fields
-    `base_url` and `max_cost` (US dollars) what came with it; without a choice the stage is not run.
+    `base_url` and `max_cost` (a `judges.account.MaxCost`, which all stages of a run share) what
+    came with it; without a choice the stage is not run.
     """
 
     device = "network"
@@ -163,9 +172,9 @@ class RemoteExtractor(Extractor[A]):
     def load(self) -> None:
         """Nothing: `open` connects."""
 
-    def estimate(self, files: Sequence[tuple[Dialogue, float]]) -> str:
+    def estimate(self, files: Sequence[tuple[Dialogue, float]]) -> Estimate:
         """What asking of these files will take, for `--dry-run`; with each its seconds of sound."""
-        return f"{math.ceil(len(files) / self.group)} calls"
+        return Estimate(f"{math.ceil(len(files) / self.group)} calls")
 
     def extract(self, batch: Sequence[Inputs]) -> Sequence[A]:
         """For use outside the harness."""

@@ -87,13 +87,17 @@ class Benchmark:
 
     @cached_property
     def scripts(self) -> tuple[str, ...]:
-        """The texts of all turns of all splits: splits in the order of SPLITS, lines in theirs."""
-        return tuple(
+        """The texts of all turns of all splits, each once: an excerpt of a dialogue adds none.
+
+        Splits are in the order of SPLITS, lines in theirs.
+        """
+        texts = (
             turn.text
             for split in SPLITS
             for dialogue in self.splits.get(split, ())
             for turn in dialogue.turns
         )
+        return tuple(dict.fromkeys(texts))
 
 
 def resolve_benchmark(value: str | Path | None) -> Path:

@@ -15,6 +15,7 @@ import typer
 from mmdia_eval import cli_mos
 from mmdia_eval.cli_judge import judge_app
 from mmdia_eval.cli_models import doctor_command, models_app
+from mmdia_eval.cli_validate import submission_app, tree_app, validate_command
 from mmdia_eval.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ app.add_typer(judge_app, name="judge")
 app.add_typer(models_app, name="models")
 app.command("doctor")(doctor_command)
 app.add_typer(cli_mos.app, name="mos")
+app.command("validate")(validate_command)
+app.add_typer(submission_app, name="submission")
+app.add_typer(tree_app, name="tree")
 
 Style = Literal["description", "triplet"]
 Unavailable = Literal["refused", "skipped", "listed"]
@@ -76,7 +80,10 @@ def _options(
 
 @app.command()
 def score(
-    outputs: Annotated[Path, typer.Argument(help="Folder of the system's outputs.")],
+    outputs: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of the system's outputs. May lack with --dry-run."),
+    ] = None,
     task: Annotated[int, typer.Option(help="1: script and style to speech; 2: and keyframes.")] = 1,
     split: Annotated[str, typer.Option(help="hard, test, ood or bench.")] = "test",
     protocol: Annotated[str, typer.Option(help="Name, or path of a .toml file.")] = "embedded",
@@ -101,7 +108,7 @@ def score(
     ] = "auto",
     judge: Annotated[
         str | None,
-        typer.Option(help="Who judges: gemini:MODEL, openai:MODEL or replay:FILE."),
+        typer.Option(help="Who judges: gemini, gemini:MODEL, openai:MODEL or replay:FILE."),
     ] = None,
     judge_url: Annotated[
         str | None, typer.Option(help="Address of the judge's service, if not the usual one.")
@@ -148,7 +155,8 @@ def score(
     """Score a folder of outputs and write a results file.
 
     Running the same command again goes on where it was stopped. Exit codes: 0 complete,
-    1 provisional (some dialogues failed on our side), 2 bad usage or input.
+    1 provisional (some dialogues, or controls of a judge, failed on our side), 2 bad usage or
+    input.
     """
     from mmdia_eval import listing, progress, report, scoring
     from mmdia_eval.choices import Choices
@@ -161,12 +169,15 @@ def score(
     choices = Choices(
         device, judge, judge_url, max_judge_cost, "listed" if dry_run else unavailable, sandbox
     )
-    path = out or _results_path(outputs, task, split, style)
+    if outputs is None and not dry_run:
+        raise UserError("name the folder of the system's outputs; only --dry-run does without")
+    path = out or (_results_path(outputs, task, split, style) if outputs else None)
     request = scoring.prepare(
         outputs, task, split, protocol, benchmark, metric or (), style, path, choices
     )
     store, workers = Store(cache or default_root()), jobs or default_jobs()
     if dry_run:
+        _announce(request)
         works = survey(request.plan, store, workers)
         listing.print_survey(works, workers, request.plan.not_run)
         return
@@ -178,7 +189,9 @@ def score(
         raise typer.Exit(STOPPED) from None
     typer.echo(f"written to {path}\n")
     report.print_results(results, rows)
-    if results.status == "provisional":
+    if results.status == "provisional" or any(
+        judge.controls_lack for judge in results.provenance.judges
+    ):
         again = shlex.join(["mmdia-eval", *sys.argv[1:]])
         typer.echo(f"\nto go on with what failed: {again}")
         raise typer.Exit(PROVISIONAL)

@@ -23,7 +23,7 @@ def _judge() -> None:
 
 @judge_app.command("audit")
 def audit_command(
-    judge: Annotated[str, typer.Option(help="gemini:MODEL, openai:MODEL or replay:PATH.")],
+    judge: Annotated[str, typer.Option(help="gemini, gemini:MODEL or openai:MODEL.")],
     mode: Annotated[str, typer.Option(help="strict, paper or release.")] = "strict",
     condition: Annotated[
         str, typer.Option(help="description or triplet (task 1), keyframes (2), reference (3).")
@@ -51,17 +51,19 @@ def audit_command(
     """
     from mmdia_eval.files import write_atomic
     from mmdia_eval.judges import controls
+    from mmdia_eval.judges.client import full_name
     from mmdia_eval.judges.rubric_judge import RubricJudge
     from mmdia_eval.results import canonical_json
     from mmdia_eval.store import Store, default_root
 
     settings = _settings(
-        judge=judge, mode=mode, condition=condition, base_url=base_url, max_cost=max_cost
+        judge=full_name(judge), mode=mode, condition=condition, base_url=base_url, max_cost=max_cost
     )
+    store = Store(cache or default_root())
     if dry_run:
-        typer.echo(controls.estimate(RubricJudge(settings, ())))
+        typer.echo(controls.left(RubricJudge(settings, ()), store).estimate.text)
         return
-    audit = controls.audit(settings, Store(cache or default_root()))
+    audit = controls.audit(settings, store)
     if json_out is not None:
         write_atomic(json_out, canonical_json(audit.record()))
     _print(audit)

@@ -105,6 +105,7 @@ def sheet(
         chosen,
         out,
         seed=seed or secrets.token_hex(16),
+        task=_task(task),
         dialogues=dialogues,
         title=title,
     )

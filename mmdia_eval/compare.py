@@ -26,6 +26,7 @@ from mmdia_eval.results import (
     Row,
     Sha256,
     canonical_json,
+    judge_of,
     read_results,
     read_rows,
 )
@@ -117,7 +118,8 @@ def compare(a: Path, b: Path) -> Comparison:
     """
     first, second = _side(a), _side(b)
     _check_alike(first, second)
-    paired = [_pair(name, first, second) for name in first.metrics if name in second.metrics]
+    common = [name for name in first.metrics if name in second.metrics]
+    paired = [_pair(name, first, second) for name in common if _same_judge(name, first, second)]
     # A test's difference is its first system less its second.
     tests = [paired_test(pairs.b, pairs.a, pairs.metric.reduce) for pairs in paired]
     tests = [
@@ -237,6 +239,12 @@ def _version(metric: MetricResult) -> str:
     return f"{metric.metric} {metric.version}"
 
 
+def _same_judge(name: str, a: _Side, b: _Side) -> bool:
+    """Whether a metric rests on one judge's answers to one question, or on no judge's."""
+    one, other = (judge_of(side.results, name) for side in (a, b))
+    return (one and one.voice) == (other and other.voice)
+
+
 def _pair(name: str, a: _Side, b: _Side) -> _Pairs:
     """The counts of the dialogues that count on both sides, in the order of their ids."""
     metric = _metric(a.path, a.metrics[name])
@@ -328,6 +336,8 @@ def _warnings(a: _Side, b: _Side) -> list[str]:
     for name in dict.fromkeys([*a.metrics, *b.metrics]):
         if name not in a.metrics or name not in b.metrics:
             warnings.append(f"{name} is only in {(a if name in a.metrics else b).path}")
+        elif not _same_judge(name, a, b):
+            warnings.append(f"{name} is left out: different judges, or other questions")
         elif a.metrics[name].signature != b.metrics[name].signature:
             warnings.append(
                 f"{name} was not computed alike: {a.metrics[name].signature} "

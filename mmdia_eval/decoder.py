@@ -15,19 +15,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from mmdia_eval import media, video
 from mmdia_eval.errors import UserError
+from mmdia_eval.types import Audio
 
 SHORT_OF_MEMORY = "resource_limit: it takes more memory than a decoder may have"
 
 
 @dataclass(frozen=True)
 class _Task:
-    """One file to open, and the one to write to; `rate` in Hz, for a sound at another rate."""
+    """One file to open, and the one to write to; what `argument` is depends on the operation."""
 
     path: Path
     data: BinaryIO
-    rate: int
+    argument: Any
 
 
 def main() -> None:
@@ -36,8 +39,8 @@ def main() -> None:
     _limit(order["seconds"], order["memory"], order["output"])
     operation = OPERATIONS[order["operation"]]
     print(flush=True)  # what happens from here on is the file's doing
-    with open(order["data"], "wb") as data:  # noqa: PTH123 - it is open already
-        answer = _answer(operation, _Task(Path(order["path"]), data, order["rate"]))
+    with open(order["data"], "r+b") as data:  # noqa: PTH123 - it is open already
+        answer = _answer(operation, _Task(Path(order["path"]), data, order["argument"]))
     json.dump(answer, sys.stdout)
 
 
@@ -110,8 +113,14 @@ def _sound(task: _Task) -> Mapping[str, Any]:
     return asdict(info)
 
 
+def _details(task: _Task) -> Mapping[str, Any]:
+    info, pcm_sha256 = media.read_details(task.path)
+    return {"info": asdict(info), "pcm_sha256": pcm_sha256, "problem": info.problem}
+
+
 def _sound_at(task: _Task) -> Mapping[str, Any]:
-    task.data.write(media.decode_at(task.path, task.rate).samples.tobytes())
+    """At `argument` Hz."""
+    task.data.write(media.decode_at(task.path, task.argument).samples.tobytes())
     return {}
 
 
@@ -121,7 +130,13 @@ def _frames(task: _Task) -> Mapping[str, Any]:
 
 
 def _video_copy(task: _Task) -> Mapping[str, Any]:
-    task.data.write(media.reencode_video(task.path))
+    """In the form that `argument` says, with the samples that lie in `data`, if any, for sound."""
+    form = media.VideoForm(**task.argument)
+    samples = np.frombuffer(task.data.read(), np.float32)
+    task.data.seek(0)
+    task.data.truncate()
+    sound = Audio(samples, form.sample_rate) if len(samples) else None
+    task.data.write(media.reencode_video(task.path, form=form, sound=sound))
     return {}
 
 
@@ -134,6 +149,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "check": _check,
     "header": _header,
     "sound": _sound,
+    "details": _details,
     "sound_at": _sound_at,
     "frames": _frames,
     "video_copy": _video_copy,

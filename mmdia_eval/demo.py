@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import typer
@@ -9,35 +10,48 @@ import typer
 from mmdia_eval import compare, progress, report
 from mmdia_eval.benchmark import resolve_benchmark
 from mmdia_eval.example_systems import make_systems
+from mmdia_eval.example_video_systems import make_video_systems
 from mmdia_eval.leaderboard.build import build_leaderboard
 from mmdia_eval.results import Results
 from mmdia_eval.scoring import score
+from mmdia_eval.types import Split, Task
 
-SPLIT = "test"
+TASKS: dict[Task, tuple[Split, Callable[[Path, Path], list[Path]]]] = {
+    1: ("test", make_systems),
+    3: ("bench", make_video_systems),
+}
+"""The tasks shown, each with its split and what makes its example systems."""
 COMPARED = ("reference", "swapped-turns")
 
 
 def run_demo(out: Path, jobs: int | None = None) -> list[Results]:
     """Make the systems in `out`, score each, compare two, and build the page; prints as it goes."""
-    folders = make_systems(resolve_benchmark("mini"), out / "outputs")
-    scored, paths = [], {}
-    for folder in folders:
-        paths[folder.name] = out / "results" / folder.name / f"task1.{SPLIT}.json"
-        typer.echo(f"scoring {folder.name}", err=True)
-        scored.append(
-            score(
-                folder,
-                split=SPLIT,
-                benchmark="mini",
-                out=paths[folder.name],
-                cache=out / "cache",
-                jobs=jobs,
-                sandbox="off",  # these outputs are our own
-                reporter=progress.for_terminal(),
+    paths: dict[tuple[Task, str], Path] = {}
+    scored: list[Results] = []
+    for task, (split, make) in TASKS.items():
+        of_task = []
+        for folder in make(resolve_benchmark("mini"), out / "outputs" / f"task{task}"):
+            path = out / "results" / folder.name / f"task{task}.{split}.json"
+            paths[task, folder.name] = path
+            typer.echo(f"task {task}: scoring {folder.name}", err=True)
+            of_task.append(
+                score(
+                    folder,
+                    task,
+                    split=split,
+                    benchmark="mini",
+                    out=path,
+                    cache=out / "cache",
+                    jobs=jobs,
+                    skip_unavailable=True,
+                    sandbox="off",  # these outputs are our own
+                    reporter=progress.for_terminal(),
+                )
             )
-        )
-    report.print_systems(scored)
-    compare.print_comparison(compare.compare(*(paths[name] for name in COMPARED)))
+        typer.echo(f"Task {task}")
+        report.print_systems(of_task)
+        scored += of_task
+    compare.print_comparison(compare.compare(*(paths[1, name] for name in COMPARED)))
     page = build_leaderboard(list(paths.values()), out / "leaderboard")
     typer.echo(f"results: {out / 'results'}\nleaderboard: {page}")
     return scored

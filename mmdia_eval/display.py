@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from mmdia_eval.results import Coverage, Interval, MetricResult
+from mmdia_eval.results import ControlRecord, Coverage, Interval, MetricResult
 
 NO_VALUE = "-"
 NOT_RUN = "not run"
+UNRELIABLE = "unreliable judge"
 
 
 class Measured(Protocol):
@@ -73,6 +74,20 @@ def coverage(found: Coverage) -> str:
     }
     parts = [f"{found.scored}/{found.expected} scored"]
     return ", ".join(parts + [f"{count} {name}" for name, count in others.items() if count])
+
+
+def control(found: ControlRecord) -> str:
+    """How one of a judge's controls ended.
+
+    >>> control(ControlRecord(name="silence", figure=1.0, least=False, limit=2.0, passed=True,
+    ...     decides=True, problem=None))
+    'silence 1.00 (at most 2.00) passed'
+    """
+    result = {True: "passed", False: "failed", None: "not asked"}[found.passed]
+    record = "" if found.decides else ", for the record"
+    bound = f"at {'least' if found.least else 'most'} {found.limit:.2f}"
+    figure = NO_VALUE if found.figure is None else f"{found.figure:.2f}"
+    return f"{found.name} {figure} ({bound}) {result}{record}"
 
 
 def short(value: float) -> str:

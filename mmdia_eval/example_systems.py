@@ -1,4 +1,4 @@
-"""Seven systems made of the mini benchmark, six of which have one known defect each.
+"""Seven systems of Task 1 made of the mini benchmark, six of which have one known defect each.
 
 For the demo and the tests: each metric can be seen to notice what it ought to notice.
 """
@@ -113,11 +113,11 @@ def make_systems(benchmark_dir: Path, out: Path) -> list[Path]:
         UserError: the benchmark has no takes, or a recording of it cannot be read.
     """
     dialogues = load_benchmark(benchmark_dir).split(SPLIT)
-    references = {dialogue.id: _read_reference(dialogue) for dialogue in dialogues}
+    references = {dialogue.id: read_reference(dialogue) for dialogue in dialogues}
     takes = _read_takes(benchmark_dir)
     for name, system in SYSTEMS.items():
-        _empty_folder(out / name)
-        (out / name / "submission.toml").write_text(_submission(name, system), "utf-8")
+        empty_folder(out / name, "output_*.flac")
+        write_system_file(out / name, system.defect)
         for dialogue in dialogues:
             material = Material(dialogue, references[dialogue.id], takes[name, dialogue.id])
             answer = system.answer(material)
@@ -138,9 +138,10 @@ def _output(folder: Path, dialogue: Dialogue) -> Path:
     return folder / f"output_{dialogue.id}.flac"
 
 
-def _empty_folder(folder: Path) -> None:
+def empty_folder(folder: Path, pattern: str) -> None:
+    """Make a folder, or remove from it the files of an earlier run."""
     folder.mkdir(parents=True, exist_ok=True)
-    for left_over in folder.glob("output_*.flac"):
+    for left_over in folder.glob(pattern):
         left_over.unlink()
 
 
@@ -149,28 +150,40 @@ def _spoil(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:40])
 
 
-def _submission(name: str, system: System) -> str:
-    return (
-        f'name = "{name}"\n'
+def write_system_file(folder: Path, defect: str) -> None:
+    """Write the submission.toml of a system that is called as its folder."""
+    text = (
+        f'name = "{folder.name}"\n'
         'organization = "mmdia-eval examples"\n'
         'date = "2026-11-21"\n'
         "open_weights = true\n"
         'training_data_overlap = "none"\n'
-        f'notes = "{system.defect}"\n'
+        f'notes = "{defect}"\n'
     )
+    (folder / "submission.toml").write_text(text, "utf-8")
 
 
-def _read(path: Path) -> FloatArray:
+def read_recording(path: Path) -> FloatArray:
+    """The samples of a recording of the mini benchmark.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     info, audio = media.decode(path)
     if audio is None:
         raise UserError(f"{path}: {info.problem}; restore the mini benchmark")
     return audio.samples
 
 
-def _read_reference(dialogue: Dialogue) -> FloatArray:
+def read_reference(dialogue: Dialogue) -> FloatArray:
+    """The samples of a dialogue's recording.
+
+    Raises:
+        UserError: it has none, or one that cannot be read.
+    """
     if dialogue.audio is None:
         raise UserError(f"dialogue {dialogue.id!r} has no recording to make example systems of")
-    return _read(dialogue.audio)
+    return read_recording(dialogue.audio)
 
 
 def _read_takes(benchmark_dir: Path) -> defaultdict[tuple[str, str], dict[int, FloatArray]]:
@@ -184,7 +197,7 @@ def _read_takes(benchmark_dir: Path) -> defaultdict[tuple[str, str], dict[int, F
         take = json.loads(line)
         file = take["file"]
         if file not in recordings:
-            recordings[file] = _read(benchmark_dir / file)
+            recordings[file] = read_recording(benchmark_dir / file)
         samples = cut(recordings[file], Segment(take["start"], take["end"]))
         for system in take["systems"]:
             takes[system, take["dialogue"]][take["turn"]] = samples

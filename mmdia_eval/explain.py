@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mmdia_eval import registry
-from mmdia_eval.api import Metric, Settings
+from mmdia_eval.api import Metric, SetMetric, Settings
 from mmdia_eval.categories import INTERACTION_TYPES, RELATIONSHIPS
 from mmdia_eval.errors import UserError
 from mmdia_eval.listing import DIRECTIONS
@@ -75,7 +75,9 @@ def _definition(entry: MetricEntry, metric: Metric, protocol: Protocol) -> Itera
     if metric.companion:
         yield "beside it", metric.companion
     worst = corpus_value([metric.worst(SPECIMEN)], metric.reduce)
-    if worst is not None:
+    if isinstance(metric, SetMetric):
+        yield "missing", "no value unless every dialogue has an output"
+    elif worst is not None:
         yield (
             "missing",
             f"an output that is not there counts as {worst:.3g} where two speakers talk",

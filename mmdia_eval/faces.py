@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mmdia_eval.types import FloatArray, Frames
+from mmdia_eval.types import FaceTracks, FloatArray, Frames
 
 SMOOTHED_OVER = 13
 """Frames of the median filter over a track's box before cropping (syncnet_python, run_pipeline)."""
@@ -19,14 +19,16 @@ OUTSIDE = 110
 
 @dataclass(frozen=True)
 class TrackSettings:
-    """`overlap` in IoU; `gap` in frames without the face; a track has `least_frames` or more, and a
-    mean longer side of `least_side` pixels or more.
+    """`overlap` in IoU; `gap` in frames without the face.
+
+    A track is kept whose face was found in more than `min_track` frames, and whose mean width or
+    mean height is more than `min_face` pixels (syncnet_python, run_pipeline: 100 each).
     """
 
     overlap: float = 0.5
     gap: int = 25
-    least_frames: int = 25
-    least_side: float = 50.0
+    min_track: int = 20
+    min_face: float = 50.0
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,30 @@ def track_faces(
     """
     settings = settings or TrackSettings()
     found = [track for shot in shots for track in _of_shot(faces, shot, settings)]
-    kept = [track for track in found if _long_and_large(track, settings)]
+    kept = [track for track in found if _large(track, settings)]
     return sorted(kept, key=lambda track: (track.first, *track.boxes[0]))
+
+
+def pack_tracks(
+    tracks: Sequence[Track], identities: Sequence[str], shots: Sequence[tuple[int, int]]
+) -> FaceTracks:
+    """The artifact of tracks, with whose face each is."""
+    lengths = [len(track.boxes) for track in tracks]
+    frames = [np.arange(track.first, track.last + 1) for track in tracks]
+    return FaceTracks(
+        boxes=np.concatenate([np.empty((0, 4)), *(t.boxes for t in tracks)]).astype(np.float32),
+        scores=np.concatenate([np.empty(0), *(t.scores for t in tracks)]).astype(np.float32),
+        frames=np.concatenate([np.empty(0), *frames]).astype(np.float32),
+        tracks=np.repeat(np.arange(len(tracks)), lengths).astype(np.float32),
+        identities=tuple(identities),
+        shots=tuple(shots),
+    )
+
+
+def unpack_tracks(found: FaceTracks) -> list[Track]:
+    """The tracks of an artifact, in the order of its `identities`."""
+    rows = [found.tracks == index for index in range(len(found.identities))]
+    return [Track(int(found.frames[r][0]), found.boxes[r], found.scores[r]) for r in rows]
 
 
 def _of_shot(
@@ -113,31 +137,40 @@ def _of_shot(
                     going[row].faces.append(here[column])
                     taken.add(column)
         tracks += [_Open([frame], [face]) for index, face in enumerate(here) if index not in taken]
-    return [_closed(track) for track in tracks]
+    return [
+        filled(track.frames, np.stack(track.faces))
+        for track in tracks
+        if len(track.frames) > settings.min_track
+    ]
 
 
-def _closed(track: _Open) -> Track:
-    seen = np.array(track.frames)
+def filled(frames: Sequence[int], faces: FloatArray) -> Track:
+    """The track of faces (n, 5), box and score, in those frames; gaps become straight lines."""
+    seen = np.array(frames)
     every = np.arange(seen[0], seen[-1] + 1)
-    boxes = np.stack(track.faces)
-    filled = [np.interp(every, seen, boxes[:, side]) for side in range(4)]
+    boxes = [np.interp(every, seen, faces[:, side]) for side in range(4)]
     scores = np.zeros(len(every), dtype=np.float32)
-    scores[seen - seen[0]] = boxes[:, 4]
-    return Track(int(seen[0]), np.stack(filled, axis=1).astype(np.float32), scores)
+    scores[seen - seen[0]] = faces[:, 4]
+    return Track(int(seen[0]), np.stack(boxes, axis=1).astype(np.float32), scores)
 
 
-def _long_and_large(track: Track, settings: TrackSettings) -> bool:
-    sides = (track.boxes[:, 2:] - track.boxes[:, :2]).max(axis=1)
-    return len(sides) >= settings.least_frames and float(sides.mean()) >= settings.least_side
+def _large(track: Track, settings: TrackSettings) -> bool:
+    sides = (track.boxes[:, 2:] - track.boxes[:, :2]).mean(axis=0)
+    return float(sides.max()) > settings.min_face
 
 
 def crop_geometry(boxes: FloatArray) -> FloatArray:
-    """Centre x, centre y and half side of each frame's crop, (n, 3), after a median over time."""
+    """Centre x, centre y and half side of each frame's crop, (n, 3), after a median over time.
+
+    Beyond both ends the median sees zeros, as the reference's does. In a track that is shorter than
+    the filter they would be the majority, so there the filter is as long as the track.
+    """
     from scipy.signal import medfilt  # noqa: PLC0415
 
+    window = min(SMOOTHED_OVER, len(boxes) - (len(boxes) + 1) % 2)
     half = (boxes[:, 2:] - boxes[:, :2]).max(axis=1) / 2
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-    smooth = [medfilt(each, SMOOTHED_OVER) for each in (centre[:, 0], centre[:, 1], half)]
+    smooth = [medfilt(each, window) for each in (centre[:, 0], centre[:, 1], half)]
     found: FloatArray = np.stack(smooth, axis=1).astype(np.float32)
     return found
 
@@ -152,15 +185,27 @@ def crop_faces(frames: Frames, track: Track, side: int) -> Frames:
     geometry = crop_geometry(track.boxes)
     crops = np.empty((len(geometry), side, side, 3), dtype=np.uint8)
     for index, (x, y, half) in enumerate(geometry.tolist()):
+        # The reference rounds down after adding a border, so that negative places round down too.
         border = int(half * (1 + 2 * CROP_SCALE))
-        picture = np.pad(
-            frames[track.first + index],
-            ((border, border), (border, border), (0, 0)),
-            constant_values=OUTSIDE,
-        )
-        top, bottom = y + border - half, y + border + half * (1 + 2 * CROP_SCALE)
-        left = x + border - half * (1 + CROP_SCALE)
-        right = x + border + half * (1 + CROP_SCALE)
-        part = picture[int(top) : int(bottom), int(left) : int(right)]
-        crops[index] = cv2.resize(part, (side, side))
+        rows = _span(y + border - half, y + border + half * (1 + 2 * CROP_SCALE), border)
+        beside = half * (1 + CROP_SCALE)
+        columns = _span(x + border - beside, x + border + beside, border)
+        crops[index] = cv2.resize(_cut(frames[track.first + index], rows, columns), (side, side))
     return crops
+
+
+def _span(low: float, high: float, border: int) -> tuple[int, int]:
+    """First pixel and first after, of a picture that has `border` pixels more before it."""
+    return int(low) - border, max(int(high), int(low) + 1) - border
+
+
+def _cut(picture: Frames, rows: tuple[int, int], columns: tuple[int, int]) -> Frames:
+    """That part of a picture, grey where it reaches beyond."""
+    height, width = picture.shape[:2]
+    part = np.full((rows[1] - rows[0], columns[1] - columns[0], 3), OUTSIDE, dtype=np.uint8)
+    top, bottom = (min(max(each, 0), height) for each in rows)
+    left, right = (min(max(each, 0), width) for each in columns)
+    part[top - rows[0] : bottom - rows[0], left - columns[0] : right - columns[0]] = picture[
+        top:bottom, left:right
+    ]
+    return part

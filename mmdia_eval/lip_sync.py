@@ -7,10 +7,17 @@ et al. 2020 (Wav2Lip), who named them. Arrays only: no network, no torch.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mmdia_eval.types import LipSyncEmbeddings
+
+Padding = Literal["valid", "legacy"]
+
+WINDOW = 5
+"""Frames under one embedding: 0.2 s."""
 
 MAX_OFFSET = 15
 """Frames that the sound is shifted by either way: 0.6 s at 25 frames a second."""
@@ -38,21 +45,22 @@ class LipSync:
     windows: int
 
 
-def distances(lips: Any, sound: Any, most: int = MAX_OFFSET) -> Distances:
+def distances(lips: Any, sound: Any, first: int = 0, most: int = MAX_OFFSET) -> Distances:
     """Distances (windows, 2 * most + 1) of each lip window to the sound around it.
 
-    `lips` and `sound` are (n, d) and (m, d) embeddings of the same clip, windows one frame apart.
-    Column `k` compares window `i` with the sound of window `i + k - most`; it is nan where the clip
-    has none.
+    `lips` (n, d) and `sound` (m, d) are embeddings of one clip, windows one frame apart, the lips'
+    from frame `first` on. Row `i`, column `k` compares the lips at frame `first + i` with the sound
+    at `first + i + k - most`; it is nan where the clip has none. Lips after the sound's end have no
+    row.
     """
     a, b = np.asarray(lips, dtype=np.float64), np.asarray(sound, dtype=np.float64)
-    windows = min(len(a), len(b))
+    windows = max(0, min(len(a), len(b) - first))
     found = np.full((windows, 2 * most + 1), np.nan)
-    for column, shift in enumerate(range(-most, most + 1)):
-        first, last = max(0, -shift), min(windows, windows - shift)
-        if first < last:
-            moved = b[first + shift : last + shift]
-            found[first:last, column] = np.linalg.norm(a[first:last] - moved + EPSILON, axis=1)
+    for column, shift in enumerate(range(first - most, first + most + 1)):
+        start, end = max(0, -shift), min(windows, len(b) - shift)
+        if start < end:
+            apart = a[start:end] - b[start + shift : end + shift] + EPSILON
+            found[start:end, column] = np.linalg.norm(apart, axis=1)
     return found
 
 
@@ -83,3 +91,40 @@ def lip_sync(found: Distances) -> LipSync | None:
         distance_at_zero=float(means[most]),
         windows=len(found),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class LipTrack:
+    """Lip embeddings (n, d) of one face, for windows that begin at frame `first` and on.
+
+    `identity` is whose face it is: tracks of one person in several shots share it.
+    """
+
+    identity: str
+    first: int
+    lips: Any
+
+
+def lip_tracks(found: LipSyncEmbeddings) -> list[LipTrack]:
+    """The tracks that are long enough for a window, one face each."""
+    rows = [found.tracks == index for index in range(len(found.identities))]
+    return [
+        LipTrack(identity, int(found.windows[r][0]), found.lips[r])
+        for identity, r in zip(found.identities, rows, strict=True)
+        if r.any()
+    ]
+
+
+def track_lip_sync(track: LipTrack, sound: Any, padding: Padding) -> LipSync | None:
+    """A whole track against its clip's sound, or None where it is too short.
+
+    "valid" compares with all of the clip's sound, from before and after the track too, and leaves
+    out what the clip does not have. "legacy" is the reference's: the sound is cut to the track's
+    time, beyond it are zeros, and the last window is lost.
+    """
+    if padding == "valid":
+        return lip_sync(distances(track.lips, sound, track.first))
+    windows = max(0, min(len(track.lips) - 1, len(sound) - track.first))
+    lips = track.lips[:windows]
+    heard = sound[track.first : track.first + windows]
+    return lip_sync(zero_padded(distances(lips, heard), lips))

@@ -29,14 +29,25 @@ def print_survey(works: Sequence[Work], jobs: int, not_run: Sequence[NotRun] = (
         table.add_row(work.role, *map(_known, (work.todo, work.cached)), *map(_clock, seconds))
     console = plain_console()
     console.print(table)
-    notes = [f"{work.role}: {work.note}" for work in works if work.note and work.todo]
-    print_lines(console, notes)
-    total = sum(work.seconds or 0.0 for work in works)
-    console.print(f"about {_clock(total)} on {jobs} workers, beside loading the engines")
+    print_lines(console, _estimates(works))
+    known = [work.seconds for work in works if work.seconds is not None]
+    if known:
+        console.print(f"about {_clock(sum(known))} on {jobs} workers, beside loading the engines")
     if not_run:
         names = ", ".join(left.name for left in not_run)
         print_lines(console, ["", f"{len(not_run)} metrics cannot run here: {names}"])
         print_lines(console, _lacks(not_run))
+
+
+def _estimates(works: Sequence[Work]) -> Iterator[str]:
+    """What services will take, and the sum of what is known."""
+    asked = [(work.role, work.estimate) for work in works if work.estimate and work.todo != 0]
+    yield from (f"{role}: {estimate.text}" for role, estimate in asked)
+    costs = [estimate.cost for _, estimate in asked]
+    if len(costs) > 1 and any(costs):
+        known = sum(cost for cost in costs if cost is not None)
+        others = ", and what is not known" if None in costs else ""
+        yield f"in all about ${known:,.2f}{others}"
 
 
 def _lacks(not_run: Sequence[NotRun]) -> Iterator[str]:
@@ -51,18 +62,20 @@ def _lacks(not_run: Sequence[NotRun]) -> Iterator[str]:
 
 
 def print_metrics(protocol: Protocol) -> None:
-    """The columns of a protocol, and what each reads."""
+    """The columns of a protocol, each with its metric if that has another name, and its inputs."""
     table = Table(box=None, pad_edge=False)
     table.add_column("name", no_wrap=True)
-    for title in ("metric", "better", "reads"):
+    for title in ("task", "better", "reads"):
         table.add_column(title)
     for entry in protocol.metrics:
         cls = registry.metric.get(entry.metric)
         reads = [kind.kind for kind in cls.needs]
         reads += [f"reference's {kind.kind}" for kind in cls.reference_needs]
         name = entry.name if entry.default else f"{entry.name} *"
+        name += "" if entry.metric == entry.name else f" ({entry.metric})"
         better = BETTER[cls.higher_is_better]
-        table.add_row(name, entry.metric, better, "\n".join(reads))
+        tasks = ", ".join(map(str, entry.tasks or protocol.tasks))
+        table.add_row(name, tasks, better, "\n".join(reads))
     console = plain_console()
     console.print(
         f"protocol {protocol.name} {protocol.version}: {protocol.summary}", soft_wrap=True

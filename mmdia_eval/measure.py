@@ -119,7 +119,12 @@ class _Measuring:
     def _scored(self, job: MetricJob, dialogue: Dialogue) -> Outcome:
         id_ = dialogue.id
         outputs = {k: self.keys[("output", id_), r] for k, r in job.inputs.items()}
-        references = {k: self.keys[("reference", id_), r] for k, r in job.reference_inputs.items()}
+        # A metric that cannot do without its reference is not applicable where there is none.
+        references = {
+            k: self.keys[("reference", id_), r]
+            for k, r in job.reference_inputs.items()
+            if (("reference", id_), r) in self.keys
+        }
         key = _measurement_key(job, dialogue, outputs, references)
         kept = self.store.read(Measurement, key)
         if kept is None:

@@ -7,6 +7,7 @@ playlist in disguise cannot reach another file or the network.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
@@ -48,9 +49,26 @@ MAX_PIXELS = 64_000_000
 """Of a picture or a frame: decoders refuse larger ones before they ask for the memory."""
 PICTURE_SIDE = 768
 """Pixels of a re-encoded picture's longer side at most."""
-VIDEO_HEIGHT = 360
 VIDEO_RATE = 25
-"""Pixels and frames per second of a re-encoded video at most."""
+"""Frames per second of a re-encoded video at most."""
+
+
+@dataclass(frozen=True)
+class VideoForm:
+    """How a video is written anew: pixels in height at most, H.264's rate factor, Hz of its sound.
+
+    Low factors are better; 18 is taken for hardly distinguishable (https://trac.ffmpeg.org/wiki/Encode/H.264).
+    """
+
+    height: int
+    rate_factor: int
+    sample_rate: int
+
+
+SMALL_VIDEO = VideoForm(360, 26, SAMPLE_RATE)
+"""For judges, who see a frame a second."""
+WATCHED_VIDEO = VideoForm(1080, 18, 48_000)
+"""For people."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +125,28 @@ def write_listening_copy(path: Path, out: Path | BinaryIO, limits: Limits = LIMI
         _examine(pcm, limits)
     except UnusableError as error:
         return str(error)
-    soundfile.write(out, np.clip(pcm.samples, -1, 1), pcm.sample_rate, "PCM_24", format="FLAC")
+    whole = _whole_samples(pcm) << 8  # soundfile takes the upper 24 of 32 bits
+    soundfile.write(out, whole, pcm.sample_rate, "PCM_24", format="FLAC")
     return None
+
+
+def read_details(path: Path, limits: Limits = LIMITS) -> tuple[MediaInfo, str | None]:
+    """What `decode` finds, and the sha256 of the sound: that of its listening copy too.
+
+    Of one channel at the file's own rate, 24-bit little-endian in 32 bits. None for a bad file.
+    """
+    try:
+        pcm = _read(path, limits)
+        info, _ = _examine(pcm, limits)
+    except UnusableError as error:
+        return MediaInfo(problem=str(error)), None
+    return info, hashlib.sha256(_whole_samples(pcm).astype("<i4").tobytes()).hexdigest()
+
+
+def _whole_samples(pcm: _Pcm) -> NDArray[np.int32]:
+    """As 24-bit integers; a file of 16 or 24 bits and one channel keeps its own."""
+    scaled = np.rint(pcm.samples.astype(np.float64) * 2**23)
+    return np.clip(scaled, -(2**23), 2**23 - 1).astype(np.int32)
 
 
 def decode_at(path: Path, sample_rate: int) -> Audio:
@@ -385,11 +423,16 @@ def _scaled(frame: Any, scale: float, pixels: str) -> Any:
     return copy.reformat(format=pixels, threads=1)
 
 
-def reencode_video(path: Path, limits: Limits = LIMITS) -> bytes:
-    """A video as a small plain MP4 (H.264, AAC), of its picture and, if it has any, its sound.
+def reencode_video(
+    path: Path,
+    limits: Limits = LIMITS,
+    form: VideoForm = SMALL_VIDEO,
+    sound: Audio | None = None,
+) -> bytes:
+    """A video as a plain MP4 (H.264, AAC), of its picture and, if it has any, its sound.
 
-    At most VIDEO_HEIGHT high and VIDEO_RATE frames a second; metadata, captions, chapters and
-    further streams stay behind.
+    At most VIDEO_RATE frames a second; metadata, captions, chapters and further streams stay
+    behind. `sound`, at the form's rate, takes the place of its own.
 
     Raises:
         UserError: no such video, another format, too long or large, or damaged.
@@ -400,25 +443,29 @@ def reencode_video(path: Path, limits: Limits = LIMITS) -> bytes:
     try:
         with opened(path, limits):
             pass
-        _, audio = decode(path, limits)
+        audio = sound or decode(path, limits)[1]
+        if audio is not None and audio.sample_rate != form.sample_rate:
+            audio = decode_at(path, form.sample_rate)
         with (
             _opened_av(path, "video") as source,
             av.open(out, "w", format="mp4", options={"fflags": "+bitexact"}) as target,
         ):
-            _copy_picture(source, target, limits, audio)
+            _copy_picture(source, target, limits, form, audio)
     except UnusableError as error:
         raise UserError(f"{path}: {error}") from None
     return out.getvalue()
 
 
-def _copy_picture(source: Any, target: Any, limits: Limits, audio: Audio | None) -> None:
+def _copy_picture(
+    source: Any, target: Any, limits: Limits, form: VideoForm, audio: Audio | None
+) -> None:
     import av  # noqa: PLC0415
 
-    sound = target.add_stream("aac", rate=SAMPLE_RATE, layout="mono") if audio else None
+    sound = target.add_stream("aac", rate=form.sample_rate, layout="mono") if audio else None
     picture: Any = None
-    for frame in _small_frames(source, limits):
+    options = {"a53cc": "0", "threads": "1", "preset": "veryfast", "crf": str(form.rate_factor)}
+    for frame in _small_frames(source, limits, form.height):
         if picture is None:
-            options = {"a53cc": "0", "threads": "1", "preset": "veryfast", "crf": "26"}
             picture = target.add_stream("libx264", rate=VIDEO_RATE, options=options)
             picture.width, picture.height, picture.pix_fmt = frame.width, frame.height, "yuv420p"
             picture.codec_context.time_base = frame.time_base
@@ -430,11 +477,11 @@ def _copy_picture(source: Any, target: Any, limits: Limits, audio: Audio | None)
     target.mux(picture.encode(None))
     if sound is not None and audio is not None:
         samples = av.AudioFrame.from_ndarray(audio.samples[None, :], format="fltp", layout="mono")
-        samples.sample_rate, samples.pts = SAMPLE_RATE, 0
+        samples.sample_rate, samples.pts = form.sample_rate, 0
         target.mux([*sound.encode(samples), *sound.encode(None)])
 
 
-def _small_frames(source: Any, limits: Limits) -> Iterator[Any]:
+def _small_frames(source: Any, limits: Limits, height: int) -> Iterator[Any]:
     """The frames at no more than VIDEO_RATE, timed in milliseconds."""
     stream = source.streams.video[0]
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
@@ -444,7 +491,7 @@ def _small_frames(source: Any, limits: Limits) -> Iterator[Any]:
         if time > limits.duration:
             raise UnusableError(f"too_long: {time:.0f} s, at most {limits.duration:.0f}")
         if time >= due - 1e-3:
-            small = _scaled(frame, min(1.0, VIDEO_HEIGHT / frame.height), "yuv420p")
+            small = _scaled(frame, min(1.0, height / frame.height), "yuv420p")
             small.pts, small.time_base = round(time * 1000), Fraction(1, 1000)
             yield small
             due = max(due + 1 / VIDEO_RATE, time)

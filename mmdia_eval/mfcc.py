@@ -19,7 +19,7 @@ FILTERS = 26
 CEPSTRA = 13
 PRE_EMPHASIS = 0.97
 LIFTER = 22
-FULL_SCALE = 32767.0
+FULL_SCALE = 32768.0
 """Sound counts as 16-bit integers: the logarithm of the energy is one of the features."""
 
 
@@ -29,8 +29,9 @@ def mfcc(samples: FloatArray) -> FloatArray:
     The first cepstrum is the logarithm of the frame's energy. Frames are not windowed; the last is
     filled up with zeros.
     """
-    # int16 first, as a WAV file would hold it.
-    signal = np.round(np.clip(samples, -1, 1) * FULL_SCALE).astype(np.float64)
+    # int16 first, as a WAV file would hold it; what came from one comes back exactly.
+    integers = np.round(samples.astype(np.float64) * FULL_SCALE)
+    signal = np.clip(integers, -FULL_SCALE, FULL_SCALE - 1)
     emphasized = np.append(signal[:1], signal[1:] - PRE_EMPHASIS * signal[:-1])
     power = np.abs(np.fft.rfft(_frames(emphasized), FFT)) ** 2 / FFT
     cepstra = dct(np.log(_positive(power @ _filters().T)), norm="ortho")[:, :CEPSTRA]

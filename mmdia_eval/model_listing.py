@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
 
 from pydantic import ValidationError
 from rich.console import Console
@@ -58,7 +59,8 @@ def print_models(found: Sequence[ModelCheck]) -> None:
     wishes = wanting()
     table = plain_table()
     for title in ("model", "state", "size", "licence", "wanted by"):
-        table.add_column(title, justify="right" if title == "size" else "left", overflow="fold")
+        justify: Literal["right", "left"] = "right" if title == "size" else "left"
+        table.add_column(title, justify=justify, overflow="fold", no_wrap=title == "model")
     for check in found:
         table.add_row(
             check.model.id,
@@ -85,7 +87,8 @@ def print_files(found: ModelCheck) -> None:
     print_lines(console, lines)
     table = plain_table()
     for title in ("file", "size", "sha256", "state"):
-        table.add_column(title, justify="right" if title == "size" else "left", overflow="fold")
+        justify: Literal["right", "left"] = "right" if title == "size" else "left"
+        table.add_column(title, justify=justify, overflow="fold", no_wrap=title == "model")
     checks = {check.file.name: check for check in found.files}
     listed = {file.name: file for file in model.files} | {n: c.file for n, c in checks.items()}
     for name, file in listed.items():

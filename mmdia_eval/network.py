@@ -11,7 +11,7 @@ from typing import Any
 from mmdia_eval.ahead import Ahead
 from mmdia_eval.api import Inputs, RemoteExtractor
 from mmdia_eval.errors import StageStoppedError, UnfinishedError, UserError
-from mmdia_eval.store import Store, digest
+from mmdia_eval.store import Store, unfinished
 from mmdia_eval.workers import Done, Job, Pool, read_inputs
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class _Asking:
             self._report(Done(job, self._kept(job, answer)))
 
     def _inputs(self, job: Job) -> Inputs:
-        earlier = self._store.read(self._extractor.makes, _unfinished(job))
+        earlier = self._store.read(self._extractor.makes, unfinished(job.key))
         return replace(read_inputs(self._store, job), earlier=earlier)
 
     def _kept(self, job: Job, answer: Any) -> str | None:
@@ -102,15 +102,10 @@ class _Asking:
             if isinstance(answer, StageStoppedError):
                 self.stopped = self.stopped or str(answer)
             if isinstance(answer, StageStoppedError | UnfinishedError) and answer.earlier:
-                self._store.write(_unfinished(job), answer.earlier)
+                self._store.write(unfinished(job.key), answer.earlier)
         except Exception as error:  # noqa: BLE001 - a full disk fails the file, not the run
             return _in_words(error)
         return _in_words(answer)
-
-
-def _unfinished(job: Job) -> str:
-    """The key of what a failed question left, which is not the job's artifact."""
-    return digest(["unfinished", job.key])
 
 
 def _in_words(error: Exception) -> str:

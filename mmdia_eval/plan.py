@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Any
@@ -89,8 +89,8 @@ class Plan:
     """What a run will do: `stages` in order, then `metrics`, over `samples`.
 
     Stages for accelerators run on `devices`, one worker each. `not_run` are the metrics left out,
-    `lacking` the roles that only they wanted or that cannot be made here. `sandbox` is how the
-    outputs are opened.
+    `lacking` the roles that only they wanted or that cannot be made here, with the stages they
+    would have been where that is known. `sandbox` is how the outputs are opened.
     """
 
     protocol: Protocol
@@ -101,7 +101,7 @@ class Plan:
     metrics: tuple[MetricJob, ...]
     devices: tuple[str, ...] = (devices.CPU,)
     not_run: tuple[NotRun, ...] = ()
-    lacking: tuple[str, ...] = ()
+    lacking: Mapping[str, Stage | None] = field(default_factory=dict)
     sandbox: SandboxMode = "off"
 
     def dialogues_with_reference(self, role: str) -> Sequence[Dialogue]:
@@ -117,6 +117,22 @@ class Plan:
     def roles_of_outputs(self) -> set[str]:
         """The roles that some metric wants of the systems' outputs."""
         return _closure(self.stages, (role for job in self.metrics for role in job.inputs.values()))
+
+    def metrics_from(self, role: str) -> list[str]:
+        """The names of the metrics that rest on a role."""
+        return [job.name for job in self._jobs_from(role)]
+
+    def to_ask(self, role: str) -> set[str]:
+        """The dialogues with an output to which a metric that rests on a role applies."""
+        jobs = self._jobs_from(role)
+        return {
+            sample.dialogue.id
+            for sample in self.samples
+            if sample.output and any(j.metric.not_applicable(sample.dialogue) is None for j in jobs)
+        }
+
+    def _jobs_from(self, role: str) -> list[MetricJob]:
+        return [job for job in self.metrics if role in _closure(self.stages, job.roles)]
 
     def _reference_roles(self, job: MetricJob) -> set[str]:
         return _closure(self.stages, job.reference_inputs.values())
@@ -202,7 +218,8 @@ class _Planner:
         used, opened = self._devices(stages), self._sandbox()
         if self.problems:
             raise ProblemsError(list(dict.fromkeys(self.problems)))
-        lacking = [role for role in {**self.stages, **self.lacks} if role not in wanted]
+        roles = {**self.stages, **self.lacks}
+        lacking = {role: self.stages.get(role) for role in roles if role not in wanted}
         return Plan(
             self.protocol,
             self.task,
@@ -212,7 +229,7 @@ class _Planner:
             kept,
             used,
             tuple(not_run),
-            tuple(lacking),
+            lacking,
             opened,
         )
 

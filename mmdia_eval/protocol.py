@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -72,10 +73,25 @@ class Protocol(_Entry):
     tasks: list[Task]
     extractors: dict[str, ExtractorEntry]
     metrics: list[MetricEntry]
+    audit: int = Field(
+        default=20, ge=0, exclude=True, description="clips of a split that a submission shows"
+    )
 
     @property
     def sha256(self) -> str:
         return digest(self.model_dump(mode="json"))
+
+    def audit_ids(self, ids: Iterable[str]) -> list[str]:
+        """The dialogues of a split whose outputs a submission must show: `audit` of them.
+
+        Those with the lowest sha256 of "name@version/id": the same for every system, known to all,
+        others in the next version.
+        """
+
+        def place(id_: str) -> str:
+            return hashlib.sha256(f"{self.name}@{self.version}/{id_}".encode()).hexdigest()
+
+        return sorted(sorted(ids, key=place)[: self.audit])
 
     def of(self, task: Task, style: str | None) -> Protocol:
         """The protocol as it is run for a task and a style; `sha256` is that of the whole one."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from mmdia_eval import __version__
 from mmdia_eval.plan import Stage
-from mmdia_eval.results import ExtractorRecord, Provenance, WeightsRecord
+from mmdia_eval.results import ExtractorRecord, JudgeRecord, Provenance, WeightsRecord
 from mmdia_eval.types import SandboxMode
 
 
@@ -24,6 +24,7 @@ def provenance(
     command: list[str],
     submission_sha256: str,
     extractors: list[ExtractorRecord],
+    judges: list[JudgeRecord],
     accelerators: Sequence[Mapping[str, Any]],
     sandbox: SandboxMode,
 ) -> Provenance:
@@ -49,6 +50,7 @@ def provenance(
         created=datetime.now(UTC).replace(microsecond=0),
         submission_sha256=submission_sha256,
         extractors=extractors,
+        judges=judges,
         sandbox=sandbox,
     )
 

@@ -12,19 +12,37 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mmdia_eval import sandbox
+from mmdia_eval import media, sandbox
 from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.files import write_atomic
 from mmdia_eval.leaderboard.build import render_page
 from mmdia_eval.ratings import Dimension, to_cell
 from mmdia_eval.submission import Submission
 from mmdia_eval.text import strip_marks
-from mmdia_eval.types import Dialogue
+from mmdia_eval.types import Dialogue, Keyframe, SandboxMode, Task
 
 CODE_LENGTH = 12
 
 SCALE = ("Bad", "Poor", "Fair", "Good", "Excellent")
 """Labels of the absolute category rating scale, from 1 to 5 (ITU-T P.800, annex B)."""
+
+OF_TASK: dict[Task, dict[Dimension, str]] = {
+    1: {},
+    2: {
+        "similarity": "Does each speaker keep one voice, and do the voices fit the people shown?",
+        "instruction_following": "How well does the dialogue fit the pictures?",
+    },
+    3: {
+        "naturalness": "How natural do the people look, as if they were talking?",
+        "spontaneity": "Do the people move as people do who are talking?",
+        "coherence": "Is it one scene, in step with the conversation?",
+        "intelligibility": "Can one see who says what?",
+        "similarity": "Does each person stay one person, who suits the voice?",
+        "quality": "How good is the picture?",
+        "instruction_following": "How well does the video fit what is said and how?",
+    },
+}
+"""Questions that are put otherwise for a task."""
 
 QUESTIONS: dict[Dimension, str] = {
     "naturalness": "How natural does the speech sound, as if people had said it?",
@@ -45,6 +63,17 @@ class Clip:
     system: str
     dialogue: Dialogue
     source: Path
+    task: Task
+
+    @property
+    def file(self) -> str:
+        return f"{self.code}.{'mp4' if self.task == 3 else 'flac'}"
+
+    @property
+    def pictures(self) -> dict[str, Keyframe]:
+        """The keyframes that Task 2 gives the system, by the names of their files."""
+        frames = self.dialogue.keyframes if self.task == 2 else ()
+        return {f"{self.code}-{number}.jpg": frame for number, frame in enumerate(frames, start=1)}
 
 
 def make_sheet(
@@ -53,6 +82,7 @@ def make_sheet(
     out: Path,
     *,
     seed: str,
+    task: Task = 1,
     dialogues: int | None = None,
     title: str = "Listening test",
 ) -> Path:
@@ -60,7 +90,9 @@ def make_sheet(
 
     Every dialogue that all systems answered is in, or the first `dialogues` of them in an order
     drawn by `seed`. Clips are mixed to one channel and written anew as FLAC at their own rate,
-    without the files' names and metadata. The key says which clip is whose: keep it from raters.
+    without the files' names and metadata; those of Task 3 as MP4, with the recording that they were
+    made for. For Task 2 the keyframes stand in the place of the description. The key says which
+    clip is whose: keep it from raters.
 
     Raises:
         UserError: no dialogue in common, two systems of one name, an unreadable clip, `out` is
@@ -72,14 +104,15 @@ def make_sheet(
 
     if out.exists():
         raise UserError(f"{out} is there already; name a new folder, so that no key is lost")
-    clips = _clips(submissions, seed, dialogues)
+    clips = _clips(submissions, seed, task, dialogues)
     page = render_page(
         "rating_sheet.html.j2",
         style="rating_sheet.css",
         script="rating_sheet.js",
         title=title,
+        task=task,
         # `_data` leaves no character in it that could end its element.
-        data=Markup(_data(clips, dimensions, title)),  # noqa: S704
+        data=Markup(_data(clips, dimensions, task, title)),  # noqa: S704
     )
     key = out.with_name(f"{out.name}.key.csv")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +126,9 @@ def make_sheet(
     return key
 
 
-def _clips(submissions: Sequence[Submission], seed: str, most: int | None) -> list[Clip]:
+def _clips(
+    submissions: Sequence[Submission], seed: str, task: Task, most: int | None
+) -> list[Clip]:
     names = [submission.system.name for submission in submissions]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"two folders are of the system {', '.join(twice)}: see submission.toml")
@@ -106,7 +141,7 @@ def _clips(submissions: Sequence[Submission], seed: str, most: int | None) -> li
         raise UserError("there is no dialogue that every system answered")
     chosen = sorted(common, key=lambda id_: _code(seed, id_))[:most]
     clips = [
-        Clip(_code(seed, name, id_), name, samples[id_].dialogue, source)
+        Clip(_code(seed, name, id_), name, samples[id_].dialogue, source, task)
         for name, samples in zip(names, answered, strict=True)
         for id_ in chosen
         if (source := samples[id_].output) is not None
@@ -121,30 +156,52 @@ def _code(*parts: str) -> str:
 def _write_clips(clips: Sequence[Clip], folder: Path) -> None:
     problems, mode = [], sandbox.resolve("auto")
     for clip in clips:
-        problem = sandbox.write_listening_copy(clip.source, folder / f"{clip.code}.flac", mode)
-        if problem:
-            problems.append(f"{clip.source}: {problem}")
+        try:
+            _write_clip(clip, folder, mode)
+        except UserError as error:
+            problems.append(str(error))
     if problems:
-        raise ProblemsError([*problems, "leave these out, or give outputs that can be heard"])
+        raise ProblemsError([*problems, "leave these out, or give files that can be played"])
 
 
-def _data(clips: Sequence[Clip], dimensions: Sequence[Dimension], title: str) -> str:
+def _write_clip(clip: Clip, folder: Path, mode: SandboxMode) -> None:
+    if clip.task == 3:
+        video = sandbox.reencode_video(
+            clip.source, mode, media.WATCHED_VIDEO, sound=clip.dialogue.audio
+        )
+        write_atomic(folder / clip.file, video)
+    elif problem := sandbox.write_listening_copy(clip.source, folder / clip.file, mode):
+        raise UserError(f"{clip.source}: {problem}")
+    for name, keyframe in clip.pictures.items():
+        write_atomic(folder / name, media.read_picture(keyframe.path))
+
+
+def _data(clips: Sequence[Clip], dimensions: Sequence[Dimension], task: Task, title: str) -> str:
     """What the page's script reads. `<` is escaped, so that no text ends the element it is in."""
     data = {
         "study": hashlib.sha256("".join(c.code for c in clips).encode()).hexdigest()[:CODE_LENGTH],
         "title": title,
         "scale": SCALE,
-        "dimensions": [{"name": name, "question": QUESTIONS[name]} for name in dimensions],
+        "dimensions": [
+            {"name": name, "question": OF_TASK[task].get(name, QUESTIONS[name])}
+            for name in dimensions
+        ],
         "clips": [
             {
                 "code": clip.code,
-                "description": clip.dialogue.style.description or "",
+                "file": clip.file,
+                "pictures": [[name, _caption(frame)] for name, frame in clip.pictures.items()],
+                "description": (task == 1 and clip.dialogue.style.description) or "",
                 "turns": [[t.speaker, strip_marks(t.text)] for t in clip.dialogue.turns],
             }
             for clip in clips
         ],
     }
     return json.dumps(data, ensure_ascii=False, sort_keys=True).replace("<", "\\u003c")
+
+
+def _caption(keyframe: Keyframe) -> str:
+    return f"{keyframe.speaker or 'Scene'}, {keyframe.time:.1f} s"
 
 
 def _key(clips: Sequence[Clip]) -> bytes:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mmdia_eval import display
-from mmdia_eval.results import MetricResult, Results, Row
+from mmdia_eval.results import JudgeRecord, MetricResult, Results, Row, unreliable_judges
 from mmdia_eval.submission import printable
 
 NOT_COMPARABLE = "These scores are not comparable with a paper's; they are not ranked."
@@ -26,35 +26,36 @@ def print_results(results: Results, rows: Sequence[Row], console: Console | None
     console = console or plain_console()
     print_lines(console, header_lines(results))
     console.print()
-    console.print(_metrics_table(results.metrics, console))
+    console.print(_metrics_table(results, console))
     console.print()
     _print_figures(console, results.metrics)
-    print_lines(console, [f"not run: {one.name}: {one.reason}" for one in results.not_run])
+    print_lines(console, _not_run_lines([results]))
+    print_lines(console, [line for one in results.provenance.judges for line in judge_lines(one)])
     print_lines(console, [f"warning: {warning}" for warning in results.warnings], "yellow")
     print_lines(console, summary_lines(results, rows))
 
 
 def print_systems(scored: Sequence[Results], console: Console | None = None) -> None:
-    """Several systems' values side by side, one column a metric; all of one split and protocol."""
+    """Several systems' values side by side, one column a metric; all of one split and protocol.
+
+    A metric that no system was measured on is no column: a line below says why.
+    """
     console = console or plain_console()
     table = plain_table()
     columns = {metric.name: metric for results in scored for metric in results.metrics}
-    left_out = dict.fromkeys(
-        one.name for results in scored for one in results.not_run if one.name not in columns
-    )
     headings = [_heading(metric, console) for metric in columns.values()]
-    headings += [printable(name).split("_") for name in left_out]
     height = max((len(heading) for heading in headings), default=1)
     table.add_column("\n" * (height - 1) + "system", overflow="fold")
     for heading in headings:
         above = [""] * (height - len(heading))
         table.add_column("\n".join([*above, *heading]), justify="right", overflow="fold")
     for results in scored:
-        cells = dict.fromkeys([*columns, *left_out], display.NO_VALUE)
-        cells |= {one.name: display.NOT_RUN for one in results.not_run}
+        cells = dict.fromkeys(columns, display.NO_VALUE)
+        cells |= {one.name: display.NOT_RUN for one in results.not_run if one.name in columns}
         cells |= {metric.name: _value(metric) for metric in results.metrics}
         table.add_row(Text(printable(results.system.name)), *cells.values())
     console.print(table)
+    print_lines(console, _not_run_lines(scored))
     print_lines(console, [line for results in scored for line in _gaps(results)])
 
 
@@ -67,6 +68,32 @@ def _value(metric: MetricResult) -> str:
     """The value, over its companion where it has one."""
     value, companion = display.number(metric, metric.value), display.companion(metric)
     return value if companion is None else f"{value}\n({companion})"
+
+
+def _not_run_lines(scored: Sequence[Results]) -> Iterator[str]:
+    """What was not measured, a line for each reason."""
+    names: dict[str, dict[str, None]] = {}
+    for results in scored:
+        for one in results.not_run:
+            names.setdefault(one.reason, {})[one.name] = None
+    yield from (f"not run: {', '.join(which)}: {reason}" for reason, which in names.items())
+
+
+def judge_lines(judge: JudgeRecord) -> Iterator[str]:
+    """Who judged, what it took, and how its controls ended."""
+    cost = "cost not known" if judge.cost is None else f"${judge.cost:,.4f}"
+    prompt = f", prompt #{judge.prompt_sha256[:8]}" if judge.prompt_sha256 else ""
+    yield (
+        f"{judge.role}: judged by {judge.judge}, answered by {judge.answered}{prompt}; "
+        f"{judge.calls:,} calls, {judge.input_tokens:,} tokens in, {judge.output_tokens:,} out, "
+        f"{cost}; {judge.draws_unread} of {judge.draws} replies could not be read"
+    )
+    if judge.controls is not None:
+        asked = judge.controls
+        figures = "; ".join(map(display.control, asked.controls))
+        yield f"  controls ({asked.mode}, against {asked.condition}): {figures}"
+    verdict = {True: "reliable", False: "UNRELIABLE", None: "reliability not known"}
+    yield f"  {verdict[judge.reliable]}" + (f": {judge.reason}" if judge.reason else "")
 
 
 def plain_console() -> Console:
@@ -133,8 +160,9 @@ def summary_lines(results: Results, rows: Sequence[Row]) -> Iterator[str]:
         )
 
 
-def _metrics_table(metrics: Sequence[MetricResult], console: Console) -> Table:
+def _metrics_table(results: Results, console: Console) -> Table:
     """One row a metric; an outcome that no dialogue had gets no column."""
+    metrics, doubted = results.metrics, unreliable_judges(results)
     table = plain_table()
     levels = sorted({metric.interval.level for metric in metrics if metric.interval})
     table.add_column("metric", overflow="fold")
@@ -161,6 +189,8 @@ def _metrics_table(metrics: Sequence[MetricResult], console: Console) -> Table:
         )
         if companion := display.companion(metric):
             table.add_row(Text(f"  {printable(str(metric.companion))}"), companion)
+        if metric.name in doubted:
+            table.add_row(Text(f"  {display.UNRELIABLE}", "yellow"))
     return table
 
 
@@ -183,3 +213,5 @@ def _gaps(results: Results) -> Iterator[str]:
     partial = dict.fromkeys(display.coverage(c) for c in coverages if c.missing or c.failed)
     if partial:
         yield f"{results.system.name}: {'; '.join(partial)}"
+    if doubted := unreliable_judges(results):
+        yield f"{results.system.name}: {display.UNRELIABLE}: {', '.join(doubted)}"

@@ -147,17 +147,85 @@ class ExtractorRecord(Record):
     identity: dict[str, str]
 
 
-class JudgeRecord(Record):
-    """A remote model that gave verdicts, and what they took. `cost` is in US dollars."""
+class ControlRecord(Record):
+    """A question whose answer is known: `figure` must be at least, or at most, `limit`.
 
-    role: str
-    model: str
-    returned_model: str
-    prompt_sha256: Sha256
+    `figure` and `passed` are None where it could not be asked, and `problem` says why. One that
+    does not decide is there for the record.
+    """
+
+    name: str
+    figure: float | None
+    least: bool
+    limit: float
+    passed: bool | None
+    decides: bool
+    problem: str | None
+
+
+class ControlsRecord(Record):
+    """How a judge did where the answer is known, and what asking took, now or earlier.
+
+    `mode` and `condition` are those of its questions; `cost` is in US dollars, None if unknown.
+    """
+
+    mode: str
+    condition: str
+    version: str
+    controls: list[ControlRecord]
     calls: NonNegativeInt
     input_tokens: NonNegativeInt
     output_tokens: NonNegativeInt
     cost: float | None
+
+
+class JudgeRecord(Record):
+    """A remote model behind some metrics, and what its replies took, whenever they were paid for.
+
+    `role` is its stage's name in the protocol, `judge` what was asked for; `returned_models` are
+    the versions that the service says answered. Of `draws` replies so many could not be read.
+    Of `input_tokens` so many are sound, where the service tells. `cost` is in US dollars by the
+    price table, None where a price is unknown. `reliable` says whether it passed its controls, None
+    if that is not known; unless it is True, `reason` says why.
+    """
+
+    role: str
+    metrics: list[str]
+    judge: str
+    returned_models: list[str]
+    prompt_sha256: Sha256 | None
+    calls: NonNegativeInt
+    input_tokens: NonNegativeInt
+    audio_tokens: NonNegativeInt
+    output_tokens: NonNegativeInt
+    cost: float | None
+    retries: NonNegativeInt
+    draws: NonNegativeInt
+    draws_unread: NonNegativeInt
+    reliable: bool | None
+    reason: str | None
+    controls: ControlsRecord | None
+
+    @model_validator(mode="after")
+    def _says_why_it_is_doubted(self) -> Self:
+        if (self.reliable is True) != (self.reason is None):
+            raise ValueError("a reason is given unless the judge is reliable")
+        return self
+
+    @property
+    def answered(self) -> str:
+        """The models that answered; what was asked for if none did."""
+        return ", ".join(self.returned_models) or self.judge
+
+    @property
+    def controls_lack(self) -> bool:
+        """Whether some of its controls were not answered; a further run asks for just those."""
+        return self.controls is not None and self.reliable is None
+
+    @property
+    def voice(self) -> tuple[str, str]:
+        """Who answered which question: values that differ in it are different measurements."""
+        return self.answered, self.prompt_sha256 or ""
 
 
 class SystemRecord(Record):
@@ -223,7 +291,8 @@ class Results(Record):
     """One system on one task and split.
 
     `rows_file` and its hash are None until `write_results` fills them in, and for results that
-    have no rows at all, such as those taken from a paper.
+    have no rows at all, such as those taken from a paper. `replies_file` holds the judges' raw
+    replies, where judges had a part.
     """
 
     schema_version: Literal["1.0"] = "1.0"
@@ -239,6 +308,8 @@ class Results(Record):
     not_run: list[NotRunRecord] = []
     rows_file: Annotated[str, Field(pattern=r"^[^/\\:]+\.jsonl$")] | None = None
     rows_sha256: Sha256 | None = None
+    replies_file: Annotated[str, Field(pattern=r"^[^/\\:]+\.jsonl$")] | None = None
+    replies_sha256: Sha256 | None = None
     warnings: list[str] = []
     provenance: Provenance
 
@@ -251,6 +322,8 @@ class Results(Record):
             raise ValueError("status is complete although a metric has failed dialogues")
         if (self.rows_file is None) != (self.rows_sha256 is None):
             raise ValueError("rows_file and rows_sha256 go together")
+        if (self.replies_file is None) != (self.replies_sha256 is None):
+            raise ValueError("replies_file and replies_sha256 go together")
         return self
 
 
@@ -282,23 +355,42 @@ class Row(Record):
         return self
 
 
-def write_results(path: Path, results: Results, rows: Iterable[Row]) -> Results:
+def judge_of(results: Results, metric: str) -> JudgeRecord | None:
+    """The judge behind a metric, by its name in the protocol; None where there is none."""
+    return next((one for one in results.provenance.judges if metric in one.metrics), None)
+
+
+def unreliable_judges(results: Results) -> dict[str, str]:
+    """The metrics whose judge failed its controls, each with what it failed."""
+    return {
+        metric: judge.reason or ""
+        for judge in results.provenance.judges
+        if judge.reliable is False
+        for metric in judge.metrics
+    }
+
+
+def write_results(
+    path: Path, results: Results, rows: Iterable[Row], replies: bytes | None = None
+) -> Results:
     """Write `rows` to `<stem>.rows.jsonl` and then `results` to `path`, each atomically.
 
-    Equal input gives equal bytes: rows are sorted by dialogue and metric, keys by name. Returns
-    the results as written, with `rows_file` and `rows_sha256` set.
+    `replies` are the lines of `<stem>.judge.jsonl`, None where no judge had a part. Equal input
+    gives equal bytes: rows are sorted by dialogue and metric, keys by name. Returns the results as
+    written, with the names and hashes of the files beside them.
     """
     ordered = sorted(rows, key=lambda row: (row.dialogue, row.metric))
     data = "".join(f"{row.model_dump_json()}\n" for row in ordered).encode()
-    rows_path = path.with_name(f"{path.stem}.rows.jsonl")
-    written = Results.model_validate(
-        {
-            **dict(results),
-            "rows_file": rows_path.name,
-            "rows_sha256": hashlib.sha256(data).hexdigest(),
-        }
-    )
-    write_atomic(rows_path, data)
+    beside = {"rows": (path.with_name(f"{path.stem}.rows.jsonl"), data)}
+    if replies is not None:
+        beside["replies"] = (path.with_name(f"{path.stem}.judge.jsonl"), replies)
+    named: dict[str, str] = {}
+    for what, (file, content) in beside.items():
+        named[f"{what}_file"] = file.name
+        named[f"{what}_sha256"] = hashlib.sha256(content).hexdigest()
+    written = Results.model_validate({**dict(results), **named})
+    for file, content in beside.values():
+        write_atomic(file, content)
     write_atomic(path, canonical_json(written.model_dump(mode="json")))
     return written
 

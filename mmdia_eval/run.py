@@ -15,9 +15,10 @@ from typing import Any
 
 from mmdia_eval import devices, media, video
 from mmdia_eval.accelerator import Accelerators
-from mmdia_eval.api import RemoteExtractor
+from mmdia_eval.api import Estimate, RemoteExtractor
 from mmdia_eval.artifact_keys import artifact_key
 from mmdia_eval.background import Background
+from mmdia_eval.judging import CONTROLS, Controls, Judged, judged
 from mmdia_eval.measure import Found, Outcome, Target, measure, measure_sets
 from mmdia_eval.network import ask_all
 from mmdia_eval.plan import MEDIA, VIDEO, Plan, Stage
@@ -40,7 +41,8 @@ class RunResult:
     """Everything a results file is made from.
 
     `stopped` says why, for each role whose service answers no more; `accelerators` what ran the
-    stages that want one; `sets` are the values of metrics over all outputs together.
+    stages that want one; `sets` are the values of metrics over all outputs together; `judges` what
+    the judges said.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -50,13 +52,14 @@ class RunResult:
     stopped: Mapping[str, str]
     accelerators: tuple[Mapping[str, Any], ...]
     sets: Mapping[str, SetValue]
+    judges: tuple[Judged, ...] = ()
 
 
 @dataclass(frozen=True)
 class Work:
     """What a stage has still to do, for `--dry-run`; None where that cannot be known here.
 
-    `audio_seconds` are those to be heard, `seconds` how long that may take; `note` is what a
+    `audio_seconds` are those to be heard, `seconds` how long that may take; `estimate` is what a
     service says it will take.
     """
 
@@ -65,7 +68,7 @@ class Work:
     cached: int | None = None
     audio_seconds: float | None = None
     seconds: float | None = None
-    note: str | None = None
+    estimate: Estimate | None = None
 
 
 def run(plan: Plan, store: Store, jobs: int, reporter: Reporter | None = None) -> RunResult:
@@ -136,6 +139,8 @@ class _Run:
         self.stopped: dict[str, str] = {}
 
     def result(self, engines: _Engines) -> RunResult:
+        controls = Controls(stage for stage in self.plan.stages if self.plan.to_ask(stage.role))
+        controls.start(self.store, engines.background, self.reporter)
         parts = self._parts()
         for part in parts:
             self.here = part
@@ -155,6 +160,7 @@ class _Run:
             self.stopped,
             tuple(used[device] for device in sorted(used)),
             sets,
+            judged(self.plan, self.store, self.keys, controls),
         )
 
     def _parts(self) -> list[Sequence[Target]]:
@@ -189,7 +195,20 @@ class _Run:
         works = [Work(MEDIA, len(media_jobs) - todo.cached, todo.cached, _seconds(todo.jobs))]
         timings = self.store.read_timings()
         works += [self._work(stage, timings) for stage in self.plan.stages]
-        return works + [Work(role) for role in self.plan.lacking]
+        works += [self._lacking(role, stage) for role, stage in self.plan.lacking.items()]
+        possible = [stage for stage in self.plan.lacking.values() if stage is not None]
+        return works + [
+            Work(CONTROLS, todo, of - todo, estimate=estimate)
+            for todo, of, estimate in Controls([*self.plan.stages, *possible]).left(self.store)
+        ]
+
+    def _lacking(self, role: str, stage: Stage | None) -> Work:
+        """What a stage that cannot run here would take, if it is a service and has done nothing."""
+        if stage is None or not isinstance(stage.extractor, RemoteExtractor):
+            return Work(role)
+        outputs = [(t, s) for t, s in self.sources.items() if t[0] == "output" and self._sound(t)]
+        files = [(source.dialogue, self._duration(target)) for target, source in outputs]
+        return Work(role, estimate=stage.extractor.estimate(files))
 
     def _work(self, stage: Stage, timings: Mapping[str, tuple[float, float]]) -> Work:
         jobs = self._stage_jobs(stage)
@@ -197,7 +216,7 @@ class _Run:
         counts = len(jobs) - todo.cached, todo.cached, _seconds(todo.jobs)
         if isinstance(stage.extractor, RemoteExtractor):
             files = [(job.source.dialogue, job.duration) for job in todo.jobs]
-            return Work(stage.role, *counts, note=stage.extractor.estimate(files))
+            return Work(stage.role, *counts, estimate=stage.extractor.estimate(files))
         heard, took = timings.get(self._timing_key(stage), (0.0, 0.0))
         on_gpu = self._on_gpu(stage)
         cost = took / heard if heard else None if on_gpu else stage.extractor.cost
@@ -246,11 +265,14 @@ class _Run:
         """The stage's jobs, for every source that is sound and whose needs could be made."""
         outputs = self.plan.roles_of_outputs()
         references = {d.id for d in self.plan.dialogues_with_reference(stage.role)}
+        remote = isinstance(stage.extractor, RemoteExtractor)
+        asked = self.plan.to_ask(stage.role) if remote else None  # what is asked is paid for
         jobs = []
         for target in self.here:
             source = self.sources[target]
             side, id_ = target
             wanted = stage.role in outputs if side == "output" else id_ in references
+            wanted = wanted and (asked is None or id_ in asked)
             if wanted and self._sound(target):
                 failed = next(
                     (f for r in stage.inputs.values() if (f := self.failures.get((target, r)))),

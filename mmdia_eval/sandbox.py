@@ -11,7 +11,8 @@ import json
 import os
 import signal
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, Literal, TypeVar
@@ -62,6 +63,7 @@ _COSTS = {
     "check": _Cost(60, 0),
     "header": _Cost(30, 0),
     "sound": _Cost(60, 4 * SAMPLE_RATE * int(media.LIMITS.duration + 1)),
+    "details": _Cost(60, 0),
     "sound_at": _Cost(60, 4 * media.LIMITS.highest_rate * int(media.LIMITS.duration + 1)),
     "frames": _Cost(
         600,
@@ -157,6 +159,24 @@ def decode(path: Path, mode: SandboxMode) -> tuple[MediaInfo, Audio | None]:
     return info, Audio(samples)
 
 
+@dataclass(frozen=True)
+class _Details:
+    info: MediaInfo
+    pcm_sha256: str
+
+
+def read_details(path: Path, mode: SandboxMode) -> tuple[MediaInfo, str | None]:
+    """As `media.read_details`; problems and errors are those of `decode`."""
+    if mode == "off":
+        return media.read_details(path)
+    with tempfile.TemporaryFile() as data:
+        try:
+            found = _checked(_Details, _run("details", path, mode, data))
+        except media.UnusableError as error:
+            return MediaInfo(problem=str(error)), None
+    return found.info, found.pcm_sha256
+
+
 def decode_at(path: Path, sample_rate: int, mode: SandboxMode) -> Audio:
     """As `media.decode_at`."""
     if mode == "off":
@@ -187,13 +207,27 @@ def decode_frames(path: Path, out: Path, mode: SandboxMode) -> VideoInfo:
     return info
 
 
-def reencode_video(path: Path, mode: SandboxMode) -> bytes:
-    """As `media.reencode_video`."""
+def reencode_video(
+    path: Path,
+    mode: SandboxMode,
+    form: media.VideoForm = media.SMALL_VIDEO,
+    sound: Path | None = None,
+) -> bytes:
+    """As `media.reencode_video`; `sound` is a recording of the benchmark's, which is opened here.
+
+    Where it cannot be used the copy has the video's own.
+    """
+    other = None
+    if sound is not None and media.decode(sound)[1] is not None:
+        other = media.decode_at(sound, form.sample_rate)
     if mode == "off":
-        return media.reencode_video(path)
+        return media.reencode_video(path, form=form, sound=other)
     with tempfile.TemporaryFile() as data:
+        if other is not None:  # the decoder finds it in the file that it is to write
+            data.write(other.samples.tobytes())
+            data.seek(0)
         try:
-            _run("video_copy", path, mode, data)
+            _run("video_copy", path, mode, data, asdict(form))
         except media.UnusableError as error:
             raise UserError(f"{path}: {error}") from None
         return _written(data)
@@ -212,7 +246,7 @@ def write_listening_copy(path: Path, out: Path, mode: SandboxMode) -> str | None
     return None
 
 
-F = TypeVar("F", Header, MediaInfo, VideoInfo)
+F = TypeVar("F", Header, MediaInfo, VideoInfo, _Details)
 
 
 def _checked(kind: type[F], found: Any) -> F:
@@ -251,7 +285,13 @@ def _check_frames(data: IO[bytes], info: VideoInfo) -> None:
         raise media.UnusableError(_nonsense("other frames than it said"))
 
 
-def _run(operation: str, path: Path, mode: SandboxMode, data: IO[bytes], rate: int = 0) -> Any:
+def _run(
+    operation: str,
+    path: Path,
+    mode: SandboxMode,
+    data: IO[bytes],
+    argument: int | Mapping[str, int] | None = None,
+) -> Any:
     """What a decoder found in one file; its output is then in `data`.
 
     Raises:
@@ -265,7 +305,7 @@ def _run(operation: str, path: Path, mode: SandboxMode, data: IO[bytes], rate: i
         "operation": operation,
         "path": str(CLIP if mode in ISOLATED else path.absolute()),
         "data": data.fileno(),
-        "rate": rate,
+        "argument": argument,
         "seconds": cost.seconds,
         "memory": MEMORY,
         "output": cost.output + MOST_SAID,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,9 @@ from mmdia_eval.api import Metric
 from mmdia_eval.benchmark import Benchmark, load_benchmark, resolve_benchmark
 from mmdia_eval.choices import Choices
 from mmdia_eval.errors import ProblemsError, UserError
+from mmdia_eval.judges.asking import REPLAY
+from mmdia_eval.judges.replay import replies_jsonl
+from mmdia_eval.judging import judge_records, recorded_replies
 from mmdia_eval.media import CLIPPED_ABOVE, STEADY_BELOW
 from mmdia_eval.plan import MetricJob, Plan, make_plan
 from mmdia_eval.progress import Reporter
@@ -38,7 +41,7 @@ from mmdia_eval.results import (
 from mmdia_eval.run import Outcome, RunResult, run
 from mmdia_eval.statistics import bootstrap_interval, corpus_value
 from mmdia_eval.store import Store, default_root, digest
-from mmdia_eval.submission import Submission, load_submission
+from mmdia_eval.submission import Submission, load_submission, references_as_submission
 from mmdia_eval.types import SPLITS, TASKS, Sample, Split, Task
 from mmdia_eval.workers import default_jobs
 
@@ -123,12 +126,17 @@ def execute(
     request: Request, store: Store, jobs: int, reporter: Reporter | None, out: Path | None
 ) -> tuple[Results, list[Row]]:
     """Run a request, and write its results and rows when `out` is given."""
-    results, rows = assemble(request, run(request.plan, store, jobs, reporter))
-    return (write_results(out, results, rows) if out else results), rows
+    found = run(request.plan, store, jobs, reporter)
+    results, rows = assemble(request, found)
+    if out is None:
+        return results, rows
+    replies, _ = recorded_replies(found.judges)
+    lines = replies_jsonl(replies) if found.judges else None
+    return write_results(out, results, rows, lines), rows
 
 
 def prepare(
-    outputs: Path | str,
+    outputs: Path | str | None,
     task: int,
     split: str,
     protocol: str,
@@ -138,7 +146,10 @@ def prepare(
     out: Path | None = None,
     choices: Choices | None = None,
 ) -> Request:
-    """Read and check everything that a run needs. Raises UserError; runs no engine."""
+    """Read and check everything that a run needs. Raises UserError; runs no engine.
+
+    Without `outputs` the benchmark's own recordings stand in for them, for an estimate.
+    """
     checked = _task(task)
     loaded = load_benchmark(resolve_benchmark(benchmark))
     chosen = load_protocol(protocol)
@@ -156,7 +167,11 @@ def prepare(
     except ProblemsError as error:
         problems += error.problems
     try:
-        submission = load_submission(Path(outputs), dialogues, checked)
+        submission = (
+            references_as_submission(dialogues, checked)
+            if outputs is None
+            else load_submission(Path(outputs), dialogues, checked)
+        )
     except UserError as error:
         problems.append(str(error))
     if problems:
@@ -245,6 +260,7 @@ def assemble(request: Request, found: RunResult) -> tuple[Results, list[Row]]:
             command=[Path(sys.argv[0]).name, *sys.argv[1:]],
             submission_sha256=digest(dict(found.output_sha256)),
             extractors=extractors,
+            judges=judge_records(found.judges),
             accelerators=found.accelerators,
             sandbox=request.plan.sandbox,
         ),
@@ -262,7 +278,7 @@ def _metric_result(
         value, drawn = of_set.value, of_set.interval
         components = {**metric.components(counting), **(of_set.components or {})}
     else:
-        value, drawn = corpus_value(counting, metric.reduce), _bootstrap(metric, outcomes)
+        value, drawn = corpus_value(counting, metric.reduce), bootstrap(metric, outcomes)
         components = dict(metric.components(counting)) if counting else {}
     interval = Interval(**asdict(drawn)) if drawn and value is not None else None
     return MetricResult(
@@ -283,11 +299,12 @@ def _metric_result(
             failed=statuses["failed"],
         ),
         companion=metric.companion,
-        components=_finite(components),
+        components=finite(components),
     )
 
 
-def _bootstrap(metric: Metric, outcomes: Sequence[Outcome]) -> statistics.Interval | None:
+def bootstrap(metric: Metric, outcomes: Sequence[Outcome | Row]) -> statistics.Interval | None:
+    """The interval of a metric from all its dialogues, in the order of their ids."""
     # Rows that do not count stay as zeros: every metric resamples the same dialogues.
     zeros = dict.fromkeys(metric.fields, 0.0)
     return bootstrap_interval([outcome.counts or zeros for outcome in outcomes], metric.reduce)
@@ -325,7 +342,7 @@ def signature(request: Request, job: MetricJob) -> str:
     return "|".join(parts)
 
 
-def _finite(components: Mapping[str, float]) -> dict[str, float]:
+def finite(components: Mapping[str, float]) -> dict[str, float]:
     """Components that have a value, as plain floats."""
     plain = {name: float(value) for name, value in components.items()}
     return {name: value for name, value in plain.items() if math.isfinite(value)}
@@ -349,6 +366,7 @@ def _warnings(request: Request, found: RunResult, metrics: Sequence[MetricResult
             f"or a tone is and speech is not: {_some(steady)}"
         )
     warnings += [f"{role} was stopped: {why}" for role, why in found.stopped.items()]
+    warnings += _judge_warnings(found)
     warnings += [f"{name} has no value: {s.problem}" for name, s in found.sets.items() if s.problem]
     if found.discarded:
         warnings.append(f"{found.discarded} damaged cache entries were thrown away and made again")
@@ -358,6 +376,19 @@ def _warnings(request: Request, found: RunResult, metrics: Sequence[MetricResult
         if metric.coverage.not_applicable == metric.coverage.expected
     ]
     return warnings
+
+
+def _judge_warnings(found: RunResult) -> Iterator[str]:
+    """Which judges are not to be trusted, are others than asked for, or are not exported."""
+    for record in judge_records(found.judges):
+        if record.reliable is False:
+            yield f"{record.role}: the judge is unreliable: {record.reason}"
+        model = record.judge.partition(":")[2]
+        others = [name for name in record.returned_models if not name.startswith(model)]
+        if others and not record.judge.startswith(REPLAY):
+            yield f"{record.role}: {model} was asked for, {', '.join(others)} answered"
+    for role in recorded_replies(found.judges)[1]:
+        yield f"{role}: its replies are not exported: another stage put the same questions"
 
 
 def _unverified(extractors: Sequence[ExtractorRecord]) -> list[str]:

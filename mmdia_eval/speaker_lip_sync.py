@@ -15,11 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdia_eval.lip_sync import MAX_OFFSET, distances
+from mmdia_eval.lip_sync import MAX_OFFSET, WINDOW, LipTrack, distances
+from mmdia_eval.types import FRAME_RATE
 
-FRAME_RATE = 25
-WINDOW = 5
-"""Frames under one embedding."""
 SHORTEST = 0.6
 """Seconds of speech below which a segment is not scored: too few windows for a distance."""
 FEWEST_WINDOWS = int(SHORTEST * FRAME_RATE) - WINDOW + 1
@@ -43,23 +41,12 @@ class Speech:
 
 
 @dataclass(frozen=True)
-class LipTrack:
-    """Lip embeddings (n, d) of one face, for windows that begin at frame `first` and on.
-
-    `identity` is whose face it is: tracks of one person in several shots share it.
-    """
-
-    identity: str
-    first: int
-    lips: Any
-
-
-@dataclass(frozen=True)
 class Score:
-    """Segments scored under one assignment of speakers to faces, weighted by seconds of speech.
+    """Segments scored under one assignment of speakers to faces.
 
     `confidence` (SA-LSE-C, higher is better) and `distance` (SA-LSE-D, lower is better) at the one
-    `offset` of the clip, in frames as in `LipSync`; `seconds` of speech behind them.
+    `offset` of the clip, in frames as in `LipSync`: means over segments, weighted by the `seconds`
+    of speech during which the face is in sight.
     """
 
     confidence: float
@@ -75,15 +62,16 @@ class SpeakerLipSync:
     `consistent` gives each speaker one face for the whole clip, by the evidence; `oracle` the faces
     that the benchmark names; `greedy` the best face of each segment, an upper bound: what it gains
     over the others is wrong binding. `swapped` is the first of oracle and consistent that exists
-    with the faces handed on to the next speaker, `shuffled` the same with the sound moved by half
-    the clip: both must be near each other, and near no confidence.
+    with the faces handed on to the next speaker, `shuffled` the same assignment made and scored
+    with the sound moved by half the clip, so that it holds what the choice of faces and offset
+    gains by chance: both must be near each other, and near no confidence.
 
     Seconds: of all `speech`; of it `overlapped` by another speaker, `short` after that, `offscreen`
-    while no face of its speaker is seen; `bound` of `contested`: the speaker's face has the highest
-    confidence, where at least two are seen. `leak` is the mean confidence of the other faces while
-    someone speaks, near 0 unless their lips move with the words too, and `leak_muted` the same with
-    their mouths held; both over `leak_seconds` face-seconds, and like `bound` at the offset of
-    `greedy`. `silence_motion` is how much a face's
+    while no face of its speaker is seen, or the sound is over; `bound` of `contested`: the
+    speaker's face has the highest confidence, where at least two are seen. `leak` is the mean
+    confidence of the other faces while someone speaks, near 0 unless their lips move with the words
+    too, and `leak_muted` the same with their mouths held; both over `leak_seconds` face-seconds,
+    and like `bound` at the offset of `greedy`. `silence_motion` is how much a face's
     embedding moves from frame to frame while nobody speaks, as a share of its motion in its own
     speech.
     """
@@ -129,23 +117,29 @@ def speaker_lip_sync(
     speech: Sequence[Speech],
     oracle: Mapping[str, str] | None = None,
 ) -> SpeakerLipSync:
-    """Score a clip: `sound` is (m, d), one embedding a frame; `oracle` names speakers' faces."""
+    """Score a clip: `sound` is (m, d), one embedding a frame; `oracle` names speakers' faces.
+
+    A segment that is in sight for part of its time, as where a cut falls into it, counts with that
+    part. One at the clip's very beginning or end lacks offsets, of which it needs more than half.
+    """
     parts = alone(speech)
     segments = [each for each in parts if each.seconds >= SHORTEST]
     clip = _Clip(tracks, sound, segments)
     faces = clip.consistent()
     chosen = faces if oracle is None else dict(oracle)
+    moved = _moved(tracks, sound, segments)
+    shuffled = (
+        None if moved is None else moved.score(moved.consistent() if oracle is None else oracle)
+    )
     leak, leak_seconds = clip.leak(chosen)
     muted, _ = _Clip(_muted(tracks, chosen, speech), sound, segments).leak(chosen)
     contested, bound = clip.binding(chosen)
-    moved = np.roll(np.asarray(sound), len(sound) // 2, axis=0)
-    can_move = len(sound) / 2 >= SHUFFLED_BY * FRAME_RATE
     return SpeakerLipSync(
         consistent=clip.score(faces),
         oracle=None if oracle is None else clip.score(oracle),
         greedy=clip.greedy(),
         swapped=clip.score(_handed_on(chosen)) if len(set(chosen.values())) > 1 else None,
-        shuffled=_Clip(tracks, moved, segments).score(chosen) if can_move else None,
+        shuffled=shuffled,
         speech=sum(each.seconds for each in speech),
         overlapped=sum(each.seconds for each in speech) - sum(each.seconds for each in parts),
         short=sum(each.seconds for each in parts if each.seconds < SHORTEST),
@@ -160,6 +154,14 @@ def speaker_lip_sync(
     )
 
 
+def _moved(tracks: Sequence[LipTrack], sound: Any, segments: Sequence[Speech]) -> _Clip | None:
+    """The clip with its sound moved by half, or None where that is too little."""
+    by = len(sound) // 2
+    if by < SHUFFLED_BY * FRAME_RATE:
+        return None
+    return _Clip(tracks, np.roll(np.asarray(sound), by, axis=0), segments)
+
+
 def _windows(segment: Speech) -> tuple[int, int]:
     """First window inside a segment, and the first after it."""
     first = int(np.ceil(segment.start * FRAME_RATE - 1e-9))
@@ -167,39 +169,55 @@ def _windows(segment: Speech) -> tuple[int, int]:
     return first, last + 1
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """A face during a segment: `seconds` in sight, and `evidence` (offsets,): the median of the
+    mean distances less the one at each offset, nan where the clip has no sound.
+    """
+
+    seconds: float
+    distances: Array
+    evidence: Array
+
+    @property
+    def weighed(self) -> Array:
+        """Evidence times seconds; none where there is no sound."""
+        return np.nan_to_num(self.seconds * self.evidence)
+
+
+def _seen(segment: Speech, parts: Sequence[Array]) -> _Seen | None:
+    """From the distances of the windows in sight, run by run; None when they are too few."""
+    rows = np.concatenate(parts)
+    measured = ~np.isnan(rows).all(axis=0)
+    if len(rows) < FEWEST_WINDOWS or measured.sum() <= MAX_OFFSET:
+        return None
+    means = np.full(rows.shape[1], np.nan)
+    means[measured] = np.nanmean(rows[:, measured], axis=0)
+    # A segment need not begin and end with a frame: up to two are not whole.
+    frames = sum(len(part) + WINDOW - 1 for part in parts) + 2
+    seconds = min(segment.seconds, frames / FRAME_RATE)
+    return _Seen(seconds, means, float(np.nanmedian(means)) - means)
+
+
 class _Clip:
-    """Mean distances over offsets of every segment and face that is seen long enough in it."""
+    """Every segment with the faces that are seen long enough in it."""
 
     def __init__(self, tracks: Sequence[LipTrack], sound: Any, segments: Sequence[Speech]) -> None:
         self.segments = segments
         self.speakers = list(dict.fromkeys(each.speaker for each in segments))
         self.identities = sorted({track.identity for track in tracks})
         found: list[dict[str, list[Array]]] = [{} for _ in segments]
-        padded = np.asarray(sound, dtype=np.float64)
         for track in tracks:
-            table = _placed(track, padded)
+            table = distances(track.lips, sound, track.first)
             for index, segment in enumerate(segments):
                 first, last = _windows(segment)
                 rows = table[max(0, first - track.first) : max(0, last - track.first)]
                 if len(rows):
                     found[index].setdefault(track.identity, []).append(rows)
-        self.means: list[dict[str, Array]] = [
-            {
-                identity: np.nanmean(rows, axis=0)
-                for identity, parts in of_segment.items()
-                if len(rows := np.concatenate(parts)) >= FEWEST_WINDOWS
-                and not np.isnan(rows).all(axis=0).any()
-            }
-            for of_segment in found
+        self.faces: list[dict[str, _Seen]] = [
+            {name: seen for name, parts in each.items() if (seen := _seen(segment, parts))}
+            for segment, each in zip(segments, found, strict=True)
         ]
-
-    def _evidence(self, index: int, identity: str) -> Array:
-        """Seconds of the segment times the confidence at each offset; 0 for a face unseen."""
-        means = self.means[index].get(identity)
-        if means is None:
-            return np.zeros(2 * MAX_OFFSET + 1)
-        evidence: Array = self.segments[index].seconds * (np.median(means) - means)
-        return evidence
 
     def consistent(self) -> dict[str, str]:
         """The speakers' faces and the offset with the most evidence together; the faces of it."""
@@ -207,11 +225,12 @@ class _Clip:
 
         evidence = np.zeros((2 * MAX_OFFSET + 1, len(self.speakers), len(self.identities)))
         seen = np.zeros(evidence.shape[1:], dtype=bool)
-        for index, segment in enumerate(self.segments):
+        for segment, faces in zip(self.segments, self.faces, strict=True):
             row = self.speakers.index(segment.speaker)
-            for column, identity in enumerate(self.identities):
-                evidence[:, row, column] += self._evidence(index, identity)
-                seen[row, column] |= identity in self.means[index]
+            for identity, face in faces.items():
+                column = self.identities.index(identity)
+                evidence[:, row, column] += face.weighed
+                seen[row, column] = True
         best: tuple[float, dict[str, str]] = (-np.inf, {})
         for at_offset in evidence:
             rows, columns = linear_sum_assignment(np.where(seen, at_offset, -1e9), maximize=True)
@@ -221,95 +240,80 @@ class _Clip:
                 best = (total, {self.speakers[r]: self.identities[c] for r, c in pairs})
         return best[1]
 
+    def of(self, faces: Mapping[str, str]) -> list[_Seen]:
+        """Each segment's face, where it is seen."""
+        return [
+            seen[faces[segment.speaker]]
+            for segment, seen in zip(self.segments, self.faces, strict=True)
+            if faces.get(segment.speaker) in seen
+        ]
+
     def score(self, faces: Mapping[str, str]) -> Score | None:
-        """Every segment on its speaker's face."""
-        return self._score(
-            [
-                (segment.seconds, self.means[index][faces[segment.speaker]])
-                for index, segment in enumerate(self.segments)
-                if faces.get(segment.speaker) in self.means[index]
-            ]
-        )
+        """Every segment on its speaker's face, at the offset with the most evidence."""
+        return _score(self.of(faces), _best_offset([face.weighed for face in self.of(faces)]))
 
     def greedy(self) -> Score | None:
         """Every segment on the face that fits it best, at the offset that is best for all."""
-        evidence = [
-            np.max([self._evidence(index, identity) for identity in means], axis=0)
-            for index, means in enumerate(self.means)
-            if means
-        ]
-        if not evidence:
-            return None
-        at = int(np.sum(evidence, axis=0).argmax())
-        chosen = [
-            (self.segments[index].seconds, max(means.values(), key=lambda m: np.median(m) - m[at]))
-            for index, means in enumerate(self.means)
-            if means
-        ]
-        return self._score(chosen, at)
+        at = self.at()
+        return _score([_fittest(seen, at) for seen in self.faces if seen], at)
 
-    def _score(self, chosen: Sequence[tuple[float, Array]], at: int | None = None) -> Score | None:
-        """The weighted mean at the offset of the smallest pooled distance, unless `at` is given."""
-        if not chosen:
-            return None
-        weights = np.array([seconds for seconds, _ in chosen])
-        means = np.stack([each for _, each in chosen])
-        if at is None:
-            at = int(np.average(means, axis=0, weights=weights).argmin())
-        confidences = np.median(means, axis=1) - means[:, at]
-        return Score(
-            confidence=float(np.average(confidences, weights=weights)),
-            distance=float(np.average(means[:, at], weights=weights)),
-            offset=MAX_OFFSET - at,
-            seconds=float(weights.sum()),
-        )
-
-    def _at(self) -> int | None:
+    def at(self) -> int:
         """The column of the offset at which lips and sound fit best, whoever's lips they are."""
-        found = self.greedy()
-        return None if found is None else MAX_OFFSET - found.offset
+        return _best_offset(
+            [np.max([f.weighed for f in seen.values()], axis=0) for seen in self.faces if seen]
+        )
 
     def offscreen(self, faces: Mapping[str, str]) -> float:
-        return sum(
-            segment.seconds
-            for index, segment in enumerate(self.segments)
-            if faces.get(segment.speaker) not in self.means[index]
-        )
+        spoken = sum(segment.seconds for segment in self.segments)
+        return spoken - sum(face.seconds for face in self.of(faces))
 
     def binding(self, faces: Mapping[str, str]) -> tuple[float, float]:
         """Seconds with a choice of faces, and those of them in which the speaker's is the best."""
-        at = self._at()
+        at = self.at()
         contested = bound = 0.0
-        for index, segment in enumerate(self.segments):
-            means = self.means[index]
-            face = faces.get(segment.speaker)
-            if at is not None and face in means and len(means) > 1:
-                best = max(
-                    means, key=lambda identity: np.median(means[identity]) - means[identity][at]
-                )
-                contested += segment.seconds
-                bound += segment.seconds * (best == face)
+        for segment, seen in zip(self.segments, self.faces, strict=True):
+            mine = seen.get(faces.get(segment.speaker, ""))
+            if mine is not None and len(seen) > 1:
+                contested += mine.seconds
+                bound += mine.seconds * (_fittest(seen, at) is mine)
         return contested, bound
 
     def leak(self, faces: Mapping[str, str]) -> tuple[float, float]:
         """Mean confidence of faces other than the speaker's, and the face-seconds behind it."""
-        at = self._at()
-        total = seconds = 0.0
-        for index, segment in enumerate(self.segments):
-            for identity, means in self.means[index].items():
-                if at is not None and identity != faces.get(segment.speaker):
-                    total += segment.seconds * float(np.median(means) - means[at])
-                    seconds += segment.seconds
+        at = self.at()
+        others = [
+            face
+            for segment, seen in zip(self.segments, self.faces, strict=True)
+            for identity, face in seen.items()
+            if identity != faces.get(segment.speaker) and np.isfinite(face.evidence[at])
+        ]
+        seconds = sum(face.seconds for face in others)
+        total = sum(face.seconds * float(face.evidence[at]) for face in others)
         return (total / seconds if seconds else 0.0), seconds
 
 
-def _placed(track: LipTrack, sound: Array) -> Array:
-    """Distances of a track's windows to the sound around each, by the clip's own frames."""
-    lips = np.asarray(track.lips, dtype=np.float64)
-    placed = np.full((len(sound), lips.shape[1] if lips.ndim == 2 else 0), np.nan)
-    last = min(len(sound), track.first + len(lips))
-    placed[track.first : last] = lips[: max(0, last - track.first)]
-    return distances(placed, sound)[track.first : last]
+def _best_offset(weighed: Sequence[Array]) -> int:
+    """The column with the most evidence; that of no offset when there is none."""
+    return int(np.sum(weighed, axis=0).argmax()) if weighed else MAX_OFFSET
+
+
+def _fittest(seen: Mapping[str, _Seen], at: int) -> _Seen:
+    """The face with the highest confidence at that offset."""
+    return max(seen.values(), key=lambda face: np.nan_to_num(face.evidence[at], nan=-np.inf))
+
+
+def _score(faces: Sequence[_Seen], at: int) -> Score | None:
+    """The mean over segments at that offset, weighted by seconds in sight."""
+    heard = [face for face in faces if np.isfinite(face.evidence[at])]
+    if not heard:
+        return None
+    weights = np.array([face.seconds for face in heard])
+    return Score(
+        confidence=float(np.average([face.evidence[at] for face in heard], weights=weights)),
+        distance=float(np.average([face.distances[at] for face in heard], weights=weights)),
+        offset=MAX_OFFSET - at,
+        seconds=float(weights.sum()),
+    )
 
 
 def _handed_on(faces: Mapping[str, str]) -> dict[str, str]:

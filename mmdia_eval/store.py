@@ -43,6 +43,11 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def unfinished(key: str) -> str:
+    """The key of what a failed question left of an artifact, which is not the artifact."""
+    return digest(["unfinished", key])
+
+
 def file_sha256(path: Path) -> str:
     """sha256 of the file's bytes."""
     with path.open("rb") as file:

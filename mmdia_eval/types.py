@@ -251,6 +251,62 @@ class VideoFeatures(Artifact):
     features: FloatArray
 
 
+@dataclass(frozen=True, eq=False)
+class MouthMotion(Artifact):
+    """How far the mouths in a video are open, and how loud its sound is, frame by frame.
+
+    `openings` (n,) float32: share of the mouth's region that is dark, in [0, 1], track by track;
+    `tracks` and `frames` (n,) say which track and frame each is of, whole numbers as float32.
+    `identities` as in `FaceTracks`; `looks` (tracks, d) float32 describe each face (`identities`).
+    `envelope` (m,) float32: RMS of the sound over each frame of the video, of full scale.
+    """
+
+    kind: ClassVar[str] = "mouth_motion"
+    openings: FloatArray
+    tracks: FloatArray
+    frames: FloatArray
+    looks: FloatArray
+    envelope: FloatArray
+    identities: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FrameStatistics(Artifact):
+    """Figures of a video's pictures that need no second video; see `frame_statistics`.
+
+    `sharpness`: variance of the luma's Laplacian over that of the luma; `blockiness`: steps between
+    8-pixel blocks over steps within them, 1 where no block shows; both from 0 upwards, and mean
+    over frames. `frozen` is the share of frames that repeat the one before, in [0, 1]; `flicker`
+    the mean change of the luma's mean from frame to frame within shots, in grey levels, 0 to 255.
+    Both are None where there is no such frame.
+    """
+
+    kind: ClassVar[str] = "frame_statistics"
+    frames: int
+    shots: int
+    sharpness: float
+    blockiness: float
+    frozen: float | None
+    flicker: float | None
+
+
+@dataclass(frozen=True)
+class FrameSimilarity(Artifact):
+    """How alike a video and its reference are, frame by frame; see `frame_similarity`.
+
+    `psnr` in dB, 0 to 100, and `ssim`, -1 to 1, are means over frames. `resized` says whether the
+    frames were brought to the reference's size. `problem` says why the two cannot be compared; the
+    figures are then 0.
+    """
+
+    kind: ClassVar[str] = "frame_similarity"
+    psnr: float
+    ssim: float
+    frames: int
+    resized: bool
+    problem: str | None = None
+
+
 @dataclass(frozen=True)
 class Word:
     """One word as heard or aligned."""
@@ -286,7 +342,8 @@ class Transcript(Artifact):
 
     `word_times` is False where it timed whole utterances only: their words then stand at even
     steps. `language` is an ISO 639-1 code; `heard_seconds` is how much of the file's start was
-    listened to, None for all of it.
+    listened to, None for all of it. `draws` are the replies it was read from, where a language
+    model had a part in it.
     """
 
     kind: ClassVar[str] = "transcript"
@@ -294,6 +351,7 @@ class Transcript(Artifact):
     word_times: bool = True
     language: str | None = None
     heard_seconds: float | None = None
+    draws: tuple[Draw, ...] = ()
 
     @property
     def words(self) -> Iterator[Word]:
@@ -395,6 +453,8 @@ class Draw:
     `model` is the version that the service says answered; `retries` counts transport faults before.
     `nonce` is the random mark around the data in this call's prompt: draws with one nonce share a
     call, and its tokens. `audio_tokens` are those of `input_tokens` that are sound, where known.
+    In a call about several clips this draw is of number `clip`, from 0, of `clips`; `reply` is the
+    whole reply, and tokens and retries are its share of them.
     """
 
     reply: str
@@ -407,6 +467,8 @@ class Draw:
     problem: str | None = None
     nonce: str = ""
     audio_tokens: int = 0
+    clip: int = 0
+    clips: int = 1
 
 
 @dataclass(frozen=True)
@@ -441,6 +503,9 @@ class Artifacts:
     ) -> None:
         self._items = dict(of_output)
         self._reference = dict(of_reference or {})
+
+    def __contains__(self, kind: type[Artifact]) -> bool:
+        return kind in self._items
 
     def __getitem__(self, kind: type[A]) -> A:
         found: Any = self._items[kind]

@@ -43,8 +43,10 @@ def decode(path: Path, out: Path, limits: Limits = LIMITS) -> VideoInfo:
     Frames are (T, height, width, 3) uint8, red-green-blue.
 
     The picture shown at time n / 25 becomes frame n: of those whose time rounds to a frame, the
-    last one, held until the next. Time counts from the first picture. `out` exists exactly when
-    `VideoInfo.problem` is None; else that is "unreadable: …", "no_video: …", "too_large: …",
+    last one, held until the next. Time counts from the start of the file's sound, so that frames
+    and samples keep together: a first picture that comes later is held from there, and one that
+    comes before is not shown. Without sound it counts from the first picture. `out` exists exactly
+    when `VideoInfo.problem` is None; else that is "unreadable: …", "no_video: …", "too_large: …",
     "too_long: …", "rate: …", "gap: …", "empty: …", "truncated: …" or "size_changed: …". A bad file
     never raises. Damage that the decoder hides is counted in `decode_errors`.
     """
@@ -73,6 +75,21 @@ def frame_bytes(path: Path) -> int:
             return int(frames * context.width * context.height * 3)
     except media.UnusableError:
         return 0
+
+
+def read_header(path: Path) -> VideoInfo:
+    """Size, rate and length as the header says them, `frames` 0: nothing is decoded."""
+    try:
+        with media.opened_video(path) as container:
+            stream = container.streams.video[0]
+            return VideoInfo(
+                width=stream.codec_context.width,
+                height=stream.codec_context.height,
+                frame_rate=float(stream.average_rate or 0),
+                duration=(container.duration or 0) / 1e6,
+            )
+    except media.UnusableError as error:
+        return VideoInfo(problem=str(error))
 
 
 def _decoded(container: Any, file: BinaryIO, limits: Limits, errors: Sequence[Any]) -> VideoInfo:
@@ -129,7 +146,7 @@ def _check_header(container: Any, stream: Any, limits: Limits) -> None:
 
 
 class _Pictures:
-    """Each picture with its time in seconds after the first; `seen` counts them."""
+    """Each picture with its time in seconds after the start of the sound; `seen` counts them."""
 
     def __init__(self, container: Any, stream: Any, limits: Limits) -> None:
         self._container, self._stream, self._limits = container, stream, limits
@@ -138,7 +155,8 @@ class _Pictures:
     def __iter__(self) -> Iterator[tuple[Any, Fraction]]:
         import av  # noqa: PLC0415
 
-        start = last = None
+        start = _sound_start(self._container)
+        last = None
         try:
             for frame in self._container.decode(self._stream):
                 if frame.pts is None or frame.time_base is None:
@@ -163,6 +181,14 @@ class _Pictures:
             raise media.UnusableError(f"too_long: over {limits.duration:.0f} s")
         if self.seen > limits.duration * limits.rate:
             raise media.UnusableError(f"rate: over {limits.rate:.0f} pictures a second")
+
+
+def _sound_start(container: Any) -> Fraction | None:
+    """When the file's first sound begins, by the clock of its pictures; None where it has none."""
+    for stream in container.streams.audio:
+        if stream.start_time is not None and stream.time_base is not None:
+            return Fraction(stream.start_time * stream.time_base)
+    return None
 
 
 def _at_frame_rate(timed: Iterable[tuple[Any, Fraction]]) -> Iterator[tuple[Any, int]]:

@@ -331,8 +331,11 @@ def _frames(store: Store, source: Source) -> Frames:
 
 
 def _reference_frames(store: Store, source: Source) -> Frames | None:
-    """Those of the reference, decoded with the same part of the run; None where there is none."""
-    return store.read_frames(source.reference) if source.reference else None
+    """Those of the reference, decoded here where no stage of this run had to; None without one."""
+    path = source.dialogue.video
+    if source.reference is None or path is None:
+        return None
+    return _frames(store, replace(source, side="reference", path=path, sha256=source.reference))
 
 
 def default_jobs() -> int:

@@ -25,6 +25,29 @@ def scores(value: int = 4, **others: object) -> str:
     return json.dumps({"rationale": "as scripted", **dict.fromkeys(DIMENSIONS, value), **others})
 
 
+CONTROLS = {
+    "reference": scores(4),
+    "mismatch": scores(3, instruction_following=1),
+    "silence": scores(1),
+    "swapped_style": scores(4, instruction_following=2),
+    "spoken_instruction": scores(3, instruction_following=1),
+    "on_screen_instruction": scores(3, instruction_following=1),
+}
+
+
+def is_control(name: str) -> bool:
+    """Whether a question is one of the controls."""
+    return name.startswith("pairwise/") or name.split("/")[1] in CONTROLS
+
+
+def honest(question: Question) -> Answer:
+    """What passes the controls."""
+    rubric, kind, *rest = question.name.split("/")
+    if rubric == "pairwise":
+        return json.dumps({"better": "first" if rest[1] == "0" else "second"})
+    return CONTROLS[kind]
+
+
 @dataclass
 class ScriptedJudge:
     """`answer` is what each question gets, by itself or in turn."""
@@ -56,6 +79,11 @@ class ScriptedJudge:
     @property
     def names(self) -> list[str]:
         return [question.name for question in self.asked]
+
+    @property
+    def names_of_outputs(self) -> list[str]:
+        """Those that are no controls."""
+        return [name for name in self.names if not is_control(name)]
 
 
 def sent_text(question: Question) -> str:

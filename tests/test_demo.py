@@ -22,9 +22,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("demo")
 
 
+def by_name(found: list[Results], task: int) -> Scores:
+    return {results.system.name: results for results in found if results.task == task}
+
+
 @pytest.fixture(scope="module")
-def scores(folder: Path) -> Scores:
-    return {results.system.name: results for results in run_demo(folder)}
+def found(folder: Path) -> list[Results]:
+    return run_demo(folder)
+
+
+@pytest.fixture(scope="module")
+def scores(found: list[Results]) -> Scores:
+    return by_name(found, task=1)
+
+
+@pytest.fixture(scope="module")
+def videos(found: list[Results]) -> Scores:
+    return by_name(found, task=3)
 
 
 def metric(scores: Scores, system: str, name: str) -> MetricResult:
@@ -133,10 +147,39 @@ def test_the_page_and_the_files_are_where_the_readme_says(folder: Path, scores: 
         assert results["protocol"]["comparable"] is False
 
 
-def test_running_it_again_computes_no_engine(folder: Path, scores: Scores) -> None:
+def test_every_video_system_is_scored_and_its_defect_shows(videos: Scores) -> None:
+    assert list(videos) == [
+        "reference",
+        "lagged",
+        "swapped-mouths",
+        "frozen",
+        "blurred",
+        "silent-mouths",
+        "missing-face",
+    ]
+    assert value(videos, "reference", "av_sync") > 0.8
+    for system in ("lagged", "swapped-mouths", "frozen", "silent-mouths"):
+        assert value(videos, system, "av_sync") < 0.3, system
+    assert component(videos, "lagged", "av_sync", "lag") == pytest.approx(200, abs=40)
+    assert component(videos, "swapped-mouths", "av_sync", "binding") < 0.2
+    assert value(videos, "frozen", "frozen_share") > 0.9
+    assert value(videos, "reference", "frozen_share") < 0.1
+    assert value(videos, "blurred", "sharpness") < 0.3 * value(videos, "reference", "sharpness")
+    hidden = metric(videos, "missing-face", "av_sync").coverage
+    assert (hidden.scored, hidden.missing) == (0, 12)
+
+
+def test_judges_are_not_run_and_say_why(found: list[Results]) -> None:
+    for results in found:
+        judged = [left for left in results.not_run if left.metric == "judge_score"]
+        assert len(judged) == 6
+        assert all("no judge was chosen" in left.reason for left in judged)
+
+
+def test_running_it_again_computes_no_engine(folder: Path, found: list[Results]) -> None:
     artifacts = {p: p.stat().st_mtime_ns for p in (folder / "cache/artifacts").rglob("*.*")}
     begin = time.monotonic()
     again = run_demo(folder)
     assert time.monotonic() - begin < 60
     assert {p: p.stat().st_mtime_ns for p in (folder / "cache/artifacts").rglob("*.*")} == artifacts
-    assert [r.metrics for r in again] == [scores[r.system.name].metrics for r in again]
+    assert [r.metrics for r in again] == [r.metrics for r in found]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mmdia_eval.faces import Track, TrackSettings, crop_faces, overlap, suppress, track_faces
 from mmdia_eval.types import FloatArray
 
-LOOSE = TrackSettings(least_frames=10, least_side=20)
+LOOSE = TrackSettings(min_track=9, min_face=19)
 LEFT, RIGHT = (10, 10, 60, 60), (100, 10, 150, 60)
 
 

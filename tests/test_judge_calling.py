@@ -20,11 +20,11 @@ from mmdia_eval import keys
 from mmdia_eval.errors import UserError
 from mmdia_eval.files import write_atomic
 from mmdia_eval.judges import account
-from mmdia_eval.judges.account import Account, estimate_input, price_of
+from mmdia_eval.judges.account import Account, price_of
 from mmdia_eval.judges.client import JudgeError, Question, Reply, connect
 from mmdia_eval.judges.faults import wait_of
 from mmdia_eval.judges.pace import FIRST, Pace
-from mmdia_eval.judges.replay import RecordedReply, Replay, read_replies, write_replies
+from mmdia_eval.judges.replay import RecordedReply, Replay, write_replies
 
 KEY = "canary-key-0123456789-abcdefghij"
 
@@ -139,15 +139,6 @@ def test_every_price_says_where_it_is_from() -> None:
     assert all(datetime.fromisoformat(price.date) for price in prices.values())
 
 
-def test_estimates_of_input() -> None:
-    assert estimate_input("gemini", characters=4000, audio_seconds=60) == (1000 + 1920, 1920)
-    assert estimate_input("gemini", characters=0, audio_seconds=10, video_seconds=10) == (2950, 320)
-    assert estimate_input("gemini", characters=0, images=2) == (516, 0)
-    assert estimate_input("openai", characters=400, audio_seconds=60) == (700, 600)
-    assert estimate_input("openai", characters=400, video_seconds=60) is None
-    assert estimate_input("acme/judge", characters=400) == (100, 0)
-
-
 def test_one_unknown_price_makes_the_sum_unknown() -> None:
     reply = Reply("x", "one", 1_000_000, 0, 0, None)
     counted = Account()
@@ -171,43 +162,27 @@ def recorded(name: str, **changes: object) -> RecordedReply:
     return RecordedReply.model_validate(fields | changes)
 
 
-def ask(judge: str, name: str) -> Reply:
-    async def go() -> Reply:
-        client = connect(judge)
-        try:
-            return await client.ask(Question(name, ("text",), None, 0.0, None, 10))
-        finally:
-            await client.close()
-
-    return asyncio.run(go())
-
-
-def test_recorded_replies_come_back(tmp_path: Path) -> None:
+def test_recorded_replies_come_back_in_the_order_they_were_said(tmp_path: Path) -> None:
     path = tmp_path / "replies.jsonl"
-    replies = [recorded("r/b/1"), recorded("r/a/1", reply="", refusal="blocked", audio_tokens=3)]
-    write_replies(path, replies)
-    assert path.read_text().index("r/a/1") < path.read_text().index("r/b/1")
-    assert list(read_replies(path).values()) == replies[::-1]
-    assert asdict(ask(f"replay:{path}", "r/b/1")) == asdict(
-        Reply('{"score": 4}\n', "judge-001", 10, 2, 1, None)
-    )
-    assert ask(f"replay:{path}", "r/a/1").refusal == "blocked"
-
-
-def test_a_reply_that_is_not_recorded_fails_that_question(tmp_path: Path) -> None:
-    path = tmp_path / "replies.jsonl"
-    write_replies(path, [recorded("r/a/1")])
-    with pytest.raises(JudgeError, match=r"replies\.jsonl has no reply to the question 'r/b/1'"):
-        ask(f"replay:{path}", "r/b/1")
-
-
-def test_replaying_costs_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "replies.jsonl"
-    write_replies(path, [recorded("r/a/1")])
+    said = [recorded(f"r/a/{draw}", refusal="blocked", audio_tokens=3) for draw in range(11)]
+    other = recorded("r/b/0", clip=1, clips=5)
+    write_replies(path, [other, *said[::-1], other])
+    assert len(path.read_text().splitlines()) == 12
     client = connect(f"replay:{path}", max_cost=0.0)
     assert isinstance(client, Replay)
-    asyncio.run(client.ask(Question("r/a/1", (), None, None, None, 10)))
-    assert (client.account.cost, client.account.models["judge-001"].input_tokens) == (0.0, 10)
+    assert list(client.recorded("r/a")) == said
+    assert list(client.recorded("r/b")) == [other]
+    assert client.recorded("r/c") == []
+    assert asdict(other.as_reply) == asdict(Reply('{"score": 4}\n', "judge-001", 10, 2, 1, None))
+    assert said[0].as_reply.refusal == "blocked"
+
+
+def test_a_new_question_has_no_reply(tmp_path: Path) -> None:
+    path = tmp_path / "replies.jsonl"
+    write_replies(path, [recorded("r/a/1")])
+    client = connect(f"replay:{path}")
+    with pytest.raises(JudgeError, match=r"replies\.jsonl has no reply to the question 'r/b/1'"):
+        asyncio.run(client.ask(Question("r/b/1", ("text",), None, 0.0, None, 10)))
 
 
 @pytest.mark.parametrize(
@@ -216,8 +191,13 @@ def test_replaying_costs_nothing(tmp_path: Path) -> None:
         ("{", r"replies\.jsonl:2: not valid JSON"),
         ('{"name": "x"}', r"replies\.jsonl:2: reply: Field required"),
         (recorded("r/a/1").model_dump_json(), r"replies\.jsonl:2: a second reply .* 'r/a/1'"),
+        (recorded("x").model_dump_json(), "name: 'x' is not <kind>/<dialogue id>/<draw>"),
         (
-            json.dumps(recorded("x").model_dump() | {"retries": -1}),
+            recorded("r/b/1", prompt_sha256="1" * 64).model_dump_json(),
+            r"replies\.jsonl:2: prompt_sha256 is not that of the 'r' before",
+        ),
+        (
+            json.dumps(recorded("r/x/0").model_dump() | {"retries": -1}),
             r"replies\.jsonl:2: retries: .*greater than or equal to 0",
         ),
     ],
@@ -231,8 +211,8 @@ def test_a_bad_file_is_refused_with_its_line(tmp_path: Path, line: str, message:
 
 def test_two_replies_of_one_name_are_not_written(tmp_path: Path) -> None:
     path = tmp_path / "replies.jsonl"
-    with pytest.raises(UserError, match="two replies to the question 'x'"):
-        write_replies(path, [recorded("x"), recorded("x", retries=2)])
+    with pytest.raises(UserError, match="two replies to the question 'r/x/0'"):
+        write_replies(path, [recorded("r/x/0"), recorded("r/x/0", retries=2)])
     assert not path.exists()
 
 
@@ -252,7 +232,7 @@ def test_nothing_with_a_key_in_it_is_written(tmp_path: Path, key: str) -> None:
     assert KEY not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(keys.KeyLeakError):
-        write_replies(tmp_path / "x.jsonl", [recorded("x", reply=KEY)])
+        write_replies(tmp_path / "x.jsonl", [recorded("r/x/0", reply=KEY)])
 
 
 def test_a_short_key_for_a_local_server_is_no_secret(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from loopback_judge import LoopbackJudge, Say
-from scripted_judge import Answer, ScriptedJudge, scores
+from scripted_judge import Answer, ScriptedJudge, honest, scores
 from typer.testing import CliRunner
 
 from mmdia_eval.cli import app
@@ -16,22 +16,6 @@ from mmdia_eval.judges.controls import RULES, Audit, audit
 from mmdia_eval.judges.probes import IDS, MARK, probes
 from mmdia_eval.judges.rubric_judge import RubricSettings
 from mmdia_eval.store import Store
-
-HONEST = {
-    "reference": scores(4),
-    "mismatch": scores(3, instruction_following=1),
-    "silence": scores(1),
-    "swapped_style": scores(4, instruction_following=2),
-    "spoken_instruction": scores(3, instruction_following=1),
-    "on_screen_instruction": scores(3, instruction_following=1),
-}
-
-
-def honest(question: Question) -> Answer:
-    rubric, kind, *rest = question.name.split("/")
-    if rubric == "pairwise":
-        return json.dumps({"better": "first" if rest[1] == "0" else "second"})
-    return HONEST[kind]
 
 
 def given(**settings: Any) -> RubricSettings:
@@ -116,7 +100,7 @@ def test_a_stage_that_stops_leaves_controls_open_and_what_was_paid(
     monkeypatch: pytest.MonkeyPatch, store: Store
 ) -> None:
     def until_silence(question: Question) -> Answer:
-        if question.name.startswith("speech/silence"):
+        if question.name.startswith("strict.description/silence"):
             return StageStoppedError("quota spent; run the same command again")
         return honest(question)
 

@@ -71,4 +71,4 @@ def test_a_video_is_shown_as_video(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_estimate() -> None:
     files = [(replace(a_dialogue(), id="x"), 10.0)]
-    assert judge(judge="gemini:gemini-2.5-pro").estimate(files).startswith("3 calls")
+    assert judge(judge="gemini:gemini-2.5-pro").estimate(files).text.startswith("3 calls")

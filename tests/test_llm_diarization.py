@@ -8,8 +8,9 @@ import pytest
 from scripted_judge import ScriptedJudge, inputs, reply, sent_text
 
 from mmdia_eval.api import Inputs
+from mmdia_eval.errors import StageStoppedError, UnfinishedError
+from mmdia_eval.judges.client import JudgeError
 from mmdia_eval.judges.llm_diarization import LlmDiarization, LlmDiarizationSettings
-from mmdia_eval.judges.replies import UnreadableReplyError
 from mmdia_eval.types import Artifacts, Transcript, Utterance, Word
 
 STRETCHES = [
@@ -61,9 +62,28 @@ def test_what_the_release_drops_or_counts_as_all_wrong_has_failed(
     monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     client = ScriptedJudge([broken, broken]).install(monkeypatch)
-    with pytest.raises(UnreadableReplyError):
+    with pytest.raises(UnfinishedError, match="unreadable") as caught:
         diarizer().extract([heard("a b")])
     assert len(client.asked) == 2
+    kept = caught.value.earlier
+    assert [draw.reply for draw in kept.draws] == [broken, broken]
+    client = ScriptedJudge([json.dumps(STRETCHES)]).install(monkeypatch)
+    (found,) = diarizer().extract([replace(heard("a b"), earlier=kept)])
+    assert client.names == ["diarization/d1/2"]
+    assert len(found.draws) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [(StageStoppedError("quota spent"), StageStoppedError), (JudgeError("502"), UnfinishedError)],
+)
+def test_what_was_paid_before_a_fault_is_kept(
+    monkeypatch: pytest.MonkeyPatch, fault: Exception, kind: type[Exception]
+) -> None:
+    ScriptedJudge(["no", fault]).install(monkeypatch)
+    with pytest.raises(kind, match=str(fault)) as caught:
+        diarizer().extract([heard("a b")])
+    assert [draw.reply for draw in caught.value.earlier.draws] == ["no"]  # type: ignore[attr-defined]
 
 
 def test_an_unreadable_reply_is_asked_for_once_more(monkeypatch: pytest.MonkeyPatch) -> None:

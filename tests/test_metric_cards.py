@@ -32,7 +32,8 @@ def card(name: str) -> str:
 
 
 def test_every_metric_has_a_card_and_every_card_a_metric() -> None:
-    assert {path.stem for path in CARDS.glob("*.md")} - {"README"} == set(NAMES)
+    papers = {"sa-lse"}
+    assert {path.stem for path in CARDS.glob("*.md")} - {"README"} - papers == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,23 +6,30 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import planted_lips
 import pytest
 from built_in import METRICS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdia_eval.api import Counts, Metric
+from mmdia_eval.api import Counts, Metric, SetMetric
+from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.judges.rubric import DIMENSIONS
 from mmdia_eval.registry import metric
 from mmdia_eval.types import (
     AlignedTurn,
     Alignment,
+    Artifact,
     Artifacts,
     Dialogue,
     Diarization,
     Draw,
+    FrameSimilarity,
+    FrameStatistics,
+    LipSyncEmbeddings,
     MediaInfo,
     MosPrediction,
+    MouthMotion,
     Segment,
     SpeakerEmbeddings,
     SpeakerSegment,
@@ -32,6 +39,7 @@ from mmdia_eval.types import (
     TurnScores,
     Utterance,
     Verdict,
+    VideoFeatures,
     Word,
 )
 
@@ -64,6 +72,7 @@ def good_dialogue(turns: int = 8) -> Dialogue:
         ),
         style=Style("Two friends look for keys.", "Friends", "Questioning", "playful"),
         audio=Path("good.flac"),
+        video=Path("good.mp4"),
         duration=6.0 * turns,
     )
 
@@ -90,16 +99,51 @@ def good_artifacts(dialogue: Dialogue) -> Artifacts:
     made = {
         Alignment: Alignment(tuple(AlignedTurn(i, words[i], len(words[i])) for i in numbers)),
         Diarization: Diarization(tuple(segments)),
+        LipSyncEmbeddings: planted_lips.in_sync(dialogue),
         MediaInfo: MediaInfo(duration=dialogue.duration or 0.0, sample_rate=16_000, channels=1),
         MosPrediction: MosPrediction(SCORES, tuple(TurnScores(i, SCORES) for i in numbers)),
         SpeakerEmbeddings: embeddings,
         Transcript: Transcript(tuple(Utterance(spoken) for spoken in words)),
         Verdict: Verdict((Draw("", ANSWERS, None, "judge", 900, 100, 0),), "0" * 64),
+        FrameSimilarity: FrameSimilarity(psnr=38.0, ssim=0.97, frames=100, resized=False),
     }
-    return Artifacts(made, {SpeakerEmbeddings: embeddings})
+    of_both: dict[type[Artifact], Artifact] = {
+        SpeakerEmbeddings: embeddings,
+        FrameStatistics: FrameStatistics(
+            frames=100, shots=1, sharpness=0.4, blockiness=1.1, frozen=0.05, flicker=0.4
+        ),
+        MouthMotion: good_mouths(dialogue),
+    }
+    return Artifacts({**made, **of_both}, of_both)
 
 
-@pytest.fixture(params=METRICS)
+def good_mouths(dialogue: Dialogue) -> MouthMotion:
+    """A face for each speaker, whose mouth moves in his own turns and with the sound."""
+    frames = round(25 * (dialogue.duration or 0.0))
+    loudness = np.random.default_rng(0).uniform(0, 1, frames).astype(np.float32)
+    mouths = []
+    for speaker in dialogue.speakers:
+        mouth = np.zeros(frames, dtype=np.float32)
+        for turn in dialogue.turns:
+            if turn.speaker == speaker and turn.segment is not None:
+                span = slice(round(25 * turn.segment.start), round(25 * turn.segment.end))
+                mouth[span] = loudness[span]
+        mouths.append(mouth)
+    faces = len(mouths)
+    return MouthMotion(
+        openings=np.concatenate(mouths),
+        tracks=np.repeat(np.arange(faces), frames).astype(np.float32),
+        frames=np.tile(np.arange(frames), faces).astype(np.float32),
+        looks=np.eye(faces, dtype=np.float32),
+        envelope=loudness**2,
+        identities=tuple(f"face {number}" for number in range(1, faces + 1)),
+    )
+
+
+SETS = [name for name in METRICS if issubclass(metric.get(name), SetMetric)]
+
+
+@pytest.fixture(params=[name for name in METRICS if name not in SETS])
 def one(request: pytest.FixtureRequest) -> Metric:
     cls = metric.get(cast("str", request.param))
     return cls(cls.Settings())
@@ -132,8 +176,22 @@ def test_it_says_what_it_is(one: Metric) -> None:
     assert type(one).__doc__
 
 
-def test_name_is_that_of_its_file(one: Metric) -> None:
-    assert type(one).__module__ == f"mmdia_eval.metrics.{one.name}"
+@pytest.mark.parametrize("name", METRICS)
+def test_name_is_that_of_its_file(name: str) -> None:
+    assert metric.get(name).__module__ == f"mmdia_eval.metrics.{name}"
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_metric_of_sets_counts_clips_and_takes_no_fewer(name: str) -> None:
+    cls = metric.get(name)
+    one = cls(cls.Settings())
+    assert one.not_applicable(good_dialogue()) is None
+    assert one.worst(good_dialogue()) == {"clips": 0}
+    made = Artifacts({VideoFeatures: VideoFeatures(np.zeros((4, 3), dtype=np.float32))})
+    assert one.measure(good_dialogue(), made) == {"clips": 4}
+    short = Artifacts({VideoFeatures: VideoFeatures(np.zeros((0, 3), dtype=np.float32))})
+    with pytest.raises(MissingOutputError, match="shorter than a clip"):
+        one.measure(good_dialogue(), short)
 
 
 def test_counts_have_the_declared_fields_and_are_finite_numbers(one: Metric) -> None:
@@ -163,7 +221,7 @@ def test_sums_over_dialogues_have_a_value_between_theirs(one: Metric) -> None:
 
 @given(data=st.data())
 def test_reduce_is_the_same_on_scalars_and_on_arrays(data: st.DataObject) -> None:
-    name = data.draw(st.sampled_from(METRICS))
+    name = data.draw(st.sampled_from([each for each in METRICS if each not in SETS]))
     one = metric.get(name)(metric.get(name).Settings())
     columns = {
         field: np.array(data.draw(st.lists(WHOLE, min_size=3, max_size=3)), dtype=np.float64)

@@ -12,8 +12,9 @@ features = pytest.importorskip("python_speech_features", reason="python_speech_f
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4000), st.sampled_from([0.0, 1e-4, 0.1, 3.0]))
 def test_equals_python_speech_features(seed: int, n: int, level: float) -> None:
-    samples = np.random.default_rng(seed).normal(0, level, n).astype(np.float32)
-    integers = np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16)
+    drawn = np.random.default_rng(seed).normal(0, level, n) * 32768
+    integers = np.clip(np.round(drawn), -32768, 32767).astype(np.int16)
+    samples = (integers / 32768).astype(np.float32)
     expected = features.mfcc(integers, 16000)
     found = mfcc(samples)
     assert found.shape == expected.shape

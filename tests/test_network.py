@@ -16,7 +16,7 @@ import pytest
 from toy_bench import Bench
 from toy_plugins import Doubled, ServiceExtractor
 
-from mmdia_eval.api import Inputs
+from mmdia_eval.api import Estimate, Inputs
 from mmdia_eval.choices import Choices
 from mmdia_eval.run import run, survey
 from mmdia_eval.types import Artifacts, Audio, Sample
@@ -184,7 +184,7 @@ def test_it_works_inside_a_running_loop(tmp_path: Path) -> None:
 def test_a_dry_run_says_what_asking_takes(tmp_path: Path) -> None:
     toy = bench(tmp_path, ["ok"] * 3)
     (work,) = (work for work in survey(toy.plan(), toy.store) if work.role == "doubled")
-    assert (work.todo, work.note) == (3, "3 calls")
+    assert (work.todo, work.estimate) == (3, Estimate("3 calls"))
 
 
 def test_a_service_is_used_without_the_harness_too(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_the_judge_that_was_chosen_is_a_setting_of_who_asks_it(tmp_path: Path) -
     (stage,) = (stage for stage in found.stages if stage.role == "verdict")
     # The toy's settings have fields for the judge and its cost, and none for an address.
     assert stage.extractor.settings.judge == "toy:one"
-    assert stage.extractor.settings.max_cost == 1.5
+    assert stage.extractor.settings.max_cost.limit == 1.5
     assert stage.identity["settings"]["judge"] == "toy:one"
     assert "max_cost" not in stage.identity["settings"], "a budget changes no verdict"
     assert not found.not_run
@@ -277,10 +277,15 @@ def test_the_terminal_says_not_run(capsys: pytest.CaptureFixture[str]) -> None:
     results = make_results("a", [metric_result("wer", rows)], not_run=[LEFT])
     print_results(results, rows)
     assert f"not run: judge_score: {LEFT.reason}" in capsys.readouterr().out
-    print_systems([results, make_results("b", [metric_result("wer", rows)])])
+    both = [metric_result("wer", rows), metric_result("cpwer", word_rows({"d0": 4}, "cpwer"))]
+    left = NotRunRecord(name="cpwer", metric="cpwer", reason=LEFT.reason)
+    results = make_results("a", [metric_result("wer", rows)], not_run=[LEFT, left])
+    print_systems([results, make_results("b", both), make_results("c", both[:1])])
     lines = capsys.readouterr().out.splitlines()
+    assert not any(line.endswith("judge") for line in lines), "no column for what nobody has"
     assert next(line for line in lines if line.startswith("a ")).split()[2:] == ["not", "run"]
-    assert next(line for line in lines if line.startswith("b ")).split()[2:] == ["-"]
+    assert next(line for line in lines if line.startswith("c ")).split()[2:] == ["-"]
+    assert lines[-1] == f"not run: judge_score, cpwer: {LEFT.reason}"
 
 
 def test_a_metric_cannot_be_run_and_not_run() -> None:

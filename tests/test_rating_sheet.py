@@ -3,17 +3,21 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 import soundfile
 from test_leaderboard import CHROMIUM, browse
+from tiny_video import pictures, write_video
 
 from mmdia_eval.errors import UserError
 from mmdia_eval.rating_sheet import make_sheet
 from mmdia_eval.submission import Submission, SystemInfo
-from mmdia_eval.types import Dialogue, Sample, Style, Turn
+from mmdia_eval.types import Dialogue, Keyframe, Sample, Style, Turn
 
 DIALOGUES = [
     Dialogue(
@@ -45,10 +49,10 @@ def pair(tmp_path: Path) -> list[Submission]:
     ]
 
 
-def page_data(page: Path) -> dict[str, object]:
+def page_data(page: Path) -> dict[str, Any]:
     text = re.search(r'id="data">(.*?)</script>', page.read_text(), re.DOTALL)
     assert text is not None
-    data: dict[str, object] = json.loads(text[1])
+    data: dict[str, Any] = json.loads(text[1])
     return data
 
 
@@ -107,6 +111,49 @@ def test_what_cannot_be_made_is_refused_and_nothing_is_left(
     out.mkdir()
     with pytest.raises(UserError, match="is there already"):
         make_sheet(pair, ["quality"], out, seed="x")
+
+
+def test_videos_are_shown_with_the_recording_they_were_made_for(tmp_path: Path) -> None:
+    rate, seconds = 22050, 1.0
+    tone = (0.3 * np.sin(np.arange(round(rate * seconds)) / 9)).astype(np.float32)
+    soundfile.write(tmp_path / "driving.wav", tone, rate)
+    dialogue = replace(DIALOGUES[0], audio=tmp_path / "driving.wav")
+    source = write_video(tmp_path / "d0.mp4", pictures(25, 1280, 720))
+    system = Submission(SystemInfo(name="alpha"), (Sample(dialogue, source),))
+    make_sheet([system], ["quality"], tmp_path / "sheet", seed="x", task=3)
+    page = tmp_path / "sheet" / "index.html"
+    assert '<video id="player"' in page.read_text()
+    (clip,) = page_data(page)["clips"]
+    assert clip["file"] == f"{clip['code']}.mp4"
+    assert (clip["description"], clip["pictures"]) == ("", [])
+    assert "How good is the picture?" in page.read_text()
+    with av.open(str(page.parent / "clips" / clip["file"])) as made:
+        assert (made.streams.video[0].height, made.streams.audio[0].rate) == (720, 48_000)
+        assert float(made.duration or 0) / 1e6 == pytest.approx(1, abs=0.1)
+    source.write_bytes(b"no video")
+    with pytest.raises(UserError, match=r"d0\.mp4: unreadable"):
+        make_sheet([system], ["quality"], tmp_path / "other", seed="x", task=3)
+
+
+def test_task_2_shows_the_keyframes_in_the_place_of_the_description(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "secret-name.png"), "w", format="image2") as container:
+        stream = container.add_stream("png", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "rgb24"
+        frame = av.VideoFrame.from_ndarray(pictures(1)[0], format="rgb24")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    system = submission(tmp_path / "alpha", "alpha", range(1))
+    keyframe = Keyframe(tmp_path / "secret-name.png", 1.5, "Ann")
+    dialogue = replace(DIALOGUES[0], keyframes=(keyframe,))
+    system = replace(system, samples=(replace(system.samples[0], dialogue=dialogue),))
+    make_sheet([system], ["instruction_following"], tmp_path / "sheet", seed="x", task=2)
+    page = tmp_path / "sheet" / "index.html"
+    (clip,) = page_data(page)["clips"]
+    assert clip["pictures"] == [[f"{clip['code']}-1.jpg", "Ann, 1.5 s"]]
+    assert (page.parent / "clips" / clip["pictures"][0][0]).read_bytes()[:2] == b"\xff\xd8"
+    assert clip["description"] == ""
+    assert "fit the pictures?" in page.read_text()
+    assert "secret-name" not in page.read_text()
 
 
 PROBE = """<script>

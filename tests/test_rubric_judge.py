@@ -51,7 +51,7 @@ def test_three_draws_at_temperature_0_with_different_seeds(monkeypatch: pytest.M
     assert [draw.answers["quality"] for draw in verdict.draws] == [4, 5, 2]
     assert [question.temperature for question in client.asked] == [0.0] * 3
     assert [question.seed for question in client.asked] == [0, 1, 2]
-    assert client.names == ["speech/d1/0", "speech/d1/1", "speech/d1/2"]
+    assert client.names == [f"strict.description/d1/{number}" for number in range(3)]
     assert client.closed
     assert verdict.draws[0].model == "scripted-1"
     assert verdict.prompt_sha256 == judge().prompt_sha256
@@ -138,7 +138,7 @@ def test_without_a_readable_draw_the_file_failed_and_every_reply_is_kept(
     client = ScriptedJudge([scores(2), scores(3), scores(3)]).install(monkeypatch)
     (verdict,) = judge().extract([replace(inputs(), earlier=kept)])
     assert len(verdict.draws) == 9
-    assert client.names == ["speech/d1/6", "speech/d1/7", "speech/d1/8"]
+    assert client.names == [f"strict.description/d1/{number}" for number in (6, 7, 8)]
 
 
 @pytest.mark.parametrize(
@@ -197,8 +197,8 @@ def test_release_asks_five_clips_at_once_and_keeps_their_order(
     assert found == [5, 4, 3, 2, 1, 2, 3]
     assert verdicts[0].draws[0].answers["interaction_type"] == "Narration"
     asked_of = {question.name: question for question in client.asked}
-    assert set(asked_of) == {"release/d0+d1+d2+d3+d4/0", "release/d5+d6/0"}
-    first = asked_of["release/d0+d1+d2+d3+d4/0"]
+    assert set(asked_of) == {"release.description/d0+d1+d2+d3+d4/0", "release.description/d5+d6/0"}
+    first = asked_of["release.description/d0+d1+d2+d3+d4/0"]
     assert (first.schema, first.temperature, first.seed) == (None, None, None)
     clips = [soundfile.read(io.BytesIO(m.data), dtype="float32")[0] for m in sent_media(first)]
     for clip, one in zip(clips, asked, strict=False):
@@ -213,7 +213,7 @@ def test_release_divides_a_calls_tokens_so_that_they_add_up(
     ScriptedJudge(["\n".join([LINE.format(5)] * 3)]).install(monkeypatch)
     verdicts = judge(mode="release").extract(release_inputs(3))
     assert [v.draws[0].input_tokens for v in verdicts] == [333, 333, 334]
-    account = account_of(verdicts)
+    account = account_of(draw for verdict in verdicts for draw in verdict.draws)
     assert (account.calls, account.models["scripted-1"].input_tokens) == (1, 1000)
 
 
@@ -312,17 +312,17 @@ def test_an_address_with_a_key_in_it_is_refused() -> None:
 
 def test_the_estimate_counts_calls_tokens_and_dollars() -> None:
     files = [(a_dialogue(f"d{i}"), 20.0) for i in range(10)]
-    line = judge(judge="gemini:gemini-2.5-pro").estimate(files)
+    line = judge(judge="gemini:gemini-2.5-pro").estimate(files).text
     assert line.startswith("30 calls of gemini:gemini-2.5-pro, about ")
     tokens = int(line.partition("about ")[2].partition(" tokens")[0].replace(",", ""))
     assert tokens > 30 * 20 * 32
     assert line.endswith(f"about ${(tokens * 1.25 + 30_000 * 10) / 1e6:.2f}")
-    release = judge(judge="gemini:gemini-2.5-pro", mode="release").estimate(files)
+    release = judge(judge="gemini:gemini-2.5-pro", mode="release").estimate(files).text
     assert release.startswith("2 calls")
-    assert "price is not known" in judge(judge="gemini:gemini-none").estimate(files)
+    assert "price is not known" in judge(judge="gemini:gemini-none").estimate(files).text
     framed = [(replace(d, keyframes=(Keyframe(Path("a"), 0.0),)), s) for d, s in files]
-    assert "not known" in judge(condition="keyframes").estimate(framed)
-    assert "nothing is sent" in judge(judge="replay:verdicts.jsonl").estimate(files)
+    assert "not known" in judge(condition="keyframes").estimate(framed).text
+    assert "nothing is sent" in judge(judge="replay:verdicts.jsonl").estimate(files).text
 
 
 def test_what_lacks_is_said_at_planning(monkeypatch: pytest.MonkeyPatch) -> None:

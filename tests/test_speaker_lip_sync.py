@@ -10,19 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from planted_lips import DIMENSIONS, lips_of, sound_of
 
-from mmdia_eval.lip_sync import distances, lip_sync
+from mmdia_eval.lip_sync import LipTrack, distances, lip_sync
 from mmdia_eval.speaker_lip_sync import (
-    FRAME_RATE,
-    LipTrack,
     SpeakerLipSync,
     Speech,
     alone,
     speaker_lip_sync,
 )
+from mmdia_eval.types import FRAME_RATE
 
-SECONDS, DIMENSIONS = 16, 32
-FRAMES = SECONDS * FRAME_RATE
+FRAMES = 16 * FRAME_RATE
 TURNS = [
     Speech("ann", 0.4, 3.8),
     Speech("bob", 4.2, 7.8),
@@ -33,32 +32,11 @@ ORACLE = {"ann": "left", "bob": "right"}
 Array = NDArray[np.float64]
 
 
-def sound_of(seed: int = 0) -> Array:
-    """Embeddings that change smoothly, as overlapping windows' do, far from the origin."""
-    walk = np.random.default_rng(seed).normal(size=(FRAMES + 4, DIMENSIONS))
-    smooth = sum(walk[i : i + FRAMES] for i in range(5)) / np.sqrt(5)
-    return np.asarray(smooth) + 3
-
-
-def lips_of(
-    sound: Array, turns: Sequence[Speech], lag: int = 0, noise: float = 0.3, seed: int = 1
-) -> Array:
-    """A face that moves with the sound, `lag` frames late, in `turns`, and is nearly still else."""
-    draw = np.random.default_rng(seed)
-    lips = 3 + draw.normal(size=DIMENSIONS) + 0.02 * draw.normal(size=(FRAMES, DIMENSIONS))
-    for turn in turns:
-        first, last = int(turn.start * FRAME_RATE), int(turn.end * FRAME_RATE)
-        frames = np.arange(first, last)
-        heard = np.clip(frames - lag, 0, FRAMES - 1)
-        lips[frames] = sound[heard] + noise * draw.normal(size=(len(frames), DIMENSIONS))
-    return lips
-
-
 def clip(
     left: Sequence[Speech], right: Sequence[Speech], lag: int = 0, sound: Array | None = None
 ) -> tuple[list[LipTrack], Array]:
     """A face at either side that moves in the given turns."""
-    heard = sound_of() if sound is None else sound
+    heard = sound_of(FRAMES) if sound is None else sound
     return [
         LipTrack("left", 0, lips_of(heard, left, lag)),
         LipTrack("right", 0, lips_of(heard, right, lag, seed=2)),
@@ -126,7 +104,7 @@ def test_a_lag_is_one_offset_for_the_whole_clip(lag: int) -> None:
 
 
 def test_half_a_clip_with_another_lag_is_not_forgiven() -> None:
-    sound = sound_of()
+    sound = sound_of(FRAMES)
     tracks = [
         LipTrack("left", 0, lips_of(sound, of("ann"), 0)),
         LipTrack("right", 0, lips_of(sound, of("bob"), 8, seed=2)),
@@ -190,7 +168,7 @@ def test_a_person_in_two_shots_is_one_face() -> None:
 
 
 def test_nobody_in_sight_gives_no_score() -> None:
-    found = speaker_lip_sync([], sound_of(), TURNS)
+    found = speaker_lip_sync([], sound_of(FRAMES), TURNS)
     assert (found.consistent, found.greedy, found.swapped) == (None, None, None)
     assert found.offscreen == pytest.approx(13.8)
     silent = speaker_lip_sync(RIGHT[0], RIGHT[1], [])
@@ -230,3 +208,63 @@ def test_what_remains_alone_is_speech_of_one_person_only(
     for part in alone(speech):
         middle = (part.start + part.end) / 2
         assert {each.speaker for each in speech if each.start < middle < each.end} == {part.speaker}
+
+
+def test_a_cut_inside_a_turn_scores_the_part_in_sight() -> None:
+    """From frame 50 on, two thirds into her first turn, another camera does not show her."""
+    tracks, sound = RIGHT
+    seen = [replace(tracks[0], lips=tracks[0].lips[:70]), tracks[1]]
+    found = speaker_lip_sync(seen, sound, TURNS, ORACLE)
+    assert found.oracle is not None
+    in_sight = (70 - 10 + 4) / FRAME_RATE
+    assert found.oracle.seconds == pytest.approx(in_sight + 7.0, abs=0.1)
+    assert found.offscreen == pytest.approx(13.8 - found.oracle.seconds)
+    assert found.oracle.confidence == pytest.approx(scored(RIGHT_SCORES)[0], rel=0.1)
+
+
+@pytest.mark.parametrize("turn", [Speech("ann", 0.0, 0.7), Speech("ann", 15.2, 15.9)])
+def test_speech_at_the_very_ends_of_a_clip_is_scored(turn: Speech) -> None:
+    """Half of the offsets have no sound there."""
+    found = speaker_lip_sync(*clip([turn], []), [turn], ORACLE)
+    confidence, _, offset = scored(found)
+    assert offset == 0
+    assert confidence > 2
+    assert found.offscreen == pytest.approx(0)
+
+
+def test_sound_shorter_than_the_video_leaves_the_rest_unscored() -> None:
+    tracks, sound = RIGHT
+    found = speaker_lip_sync(tracks, sound[:200], TURNS, ORACLE)
+    assert found.oracle is not None
+    assert found.oracle.seconds == pytest.approx(7.0)
+    assert found.offscreen == pytest.approx(13.8 - 7.0)
+    silent = speaker_lip_sync(tracks, sound[:0], TURNS, ORACLE)
+    assert silent.oracle is None
+    assert silent.shuffled is None
+
+
+def test_three_faces_for_two_speakers() -> None:
+    tracks, sound = RIGHT
+    listener = LipTrack("third", 0, lips_of(sound, [], seed=3))
+    found = speaker_lip_sync([listener, *tracks], sound, TURNS)
+    assert found.consistent == RIGHT_SCORES.consistent
+    assert found.faces == ORACLE
+
+
+def test_one_face_for_two_speakers_leaves_one_off_screen() -> None:
+    tracks, sound = RIGHT
+    found = speaker_lip_sync(tracks[:1], sound, TURNS)
+    assert found.faces == {"ann": "left"}
+    assert found.offscreen == pytest.approx(7.0, abs=0.2)
+    assert (found.contested, found.swapped) == (0, None)
+
+
+def test_controls_of_unknown_speakers_hold_what_chance_gains() -> None:
+    """With lips that follow nothing, the scores are no better than those of moved sound."""
+    tracks = [LipTrack(name, 0, sound_of(FRAMES, seed)) for name, seed in (("a", 8), ("b", 9))]
+    found = speaker_lip_sync(tracks, sound_of(FRAMES), TURNS)
+    assert found.consistent is not None
+    assert found.shuffled is not None
+    good, _, _ = scored(RIGHT_SCORES)
+    assert found.consistent.confidence < 0.3 * good
+    assert found.consistent.confidence == pytest.approx(found.shuffled.confidence, abs=0.2 * good)

@@ -118,6 +118,40 @@ def test_again_from_the_cache_nothing_is_decoded(
     assert all(store.decodes(s.sha256) == 0 for s in find_sources(plan).values())
 
 
+def test_the_next_systems_outputs_see_the_references_that_the_first_left_in_the_cache(
+    tmp_path: Path, samples: list[Sample]
+) -> None:
+    store = Store(tmp_path / "cache")
+    run(plan_of(samples), store, 2)
+    others = [
+        Sample(sample.dialogue, write_video(tmp_path / f"{index}.mp4", pictures(15)))
+        for index, sample in enumerate(samples)
+    ]
+    result = run(plan_of(others), store, 2)
+    seen = [outcome.counts for outcome in result.outcomes if outcome.metric == "seen"]
+    assert [counts["reference_frames"] for counts in seen] == list(range(20, 30))
+    assert {counts["frames"] for counts in seen} == {15}
+    assert list((store.root / "frames").iterdir()) == []
+
+
+def test_a_metric_may_do_without_the_reference_that_it_shows_beside(
+    tmp_path: Path, samples: list[Sample]
+) -> None:
+    changes = {
+        "extractors": {
+            "frame_statistics": {"extractor": "frame_statistics"},
+            "reference_frame_statistics": {"extractor": "frame_statistics"},
+        },
+        "metrics": [{"name": "flicker", "metric": "flicker"}],
+    }
+    protocol = Protocol.model_validate(PROTOCOL.model_dump() | changes)
+    alone = Sample(replace(samples[1].dialogue, video=None), samples[1].output)
+    plan = make_plan(protocol, 3, [samples[0], alone], (), choices=Choices(sandbox="off"))
+    result = run(plan, Store(tmp_path / "cache"), 1)
+    assert [outcome.status for outcome in result.outcomes] == ["scored", "scored"]
+    assert [outcome.counts["compared"] for outcome in result.outcomes] == [1.0, 0.0]
+
+
 def test_trouble_costs_its_own_dialogue_and_the_distance_of_all(
     tmp_path: Path, samples: list[Sample]
 ) -> None:

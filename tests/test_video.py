@@ -127,6 +127,25 @@ def test_what_is_no_video_reaches_no_other_file(tmp_path: Path, content: bytes) 
     assert problem.startswith(("unreadable:", "empty:"))
 
 
+@pytest.mark.parametrize(("late", "first"), [(0.0, 0), (0.4, 0), (-0.4, 10)])
+def test_frames_keep_together_with_the_sound(late: float, first: int, tmp_path: Path) -> None:
+    """Pictures that begin before or after the sound, which begins at 1 s."""
+    frames = pictures(40)
+    frames += np.arange(40, dtype=np.uint8)[:, None, None, None]
+    times = [1 + late + index / 25 for index in range(40)]
+    sound = np.random.default_rng(0).normal(0, 0.1, 32_000).astype(np.float32)
+    path = write_video(
+        tmp_path / "v.mov", frames, times=times, sound=sound, sound_at=1.0, codec="pcm_s16le"
+    )
+    out = tmp_path / "v.npy"
+    info = decode(path, out)
+    found = np.load(out)
+    held = round(late * 25)
+    assert info.frames == len(found) == 40 + held
+    np.testing.assert_allclose(found[0].mean(), frames[first].mean(), atol=2)
+    np.testing.assert_allclose(found[20].mean(), frames[20 - held].mean(), atol=2)
+
+
 def test_sound_alone_has_no_pictures(tmp_path: Path) -> None:
     import soundfile
 

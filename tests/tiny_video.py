@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -28,18 +29,20 @@ def write_video(
     rate: int = 25,
     times: list[float] | None = None,
     sound: NDArray[np.float32] | None = None,
+    sound_at: float = 0.0,
+    codec: str = "aac",
     ticks: int = 12800,
 ) -> Path:
     """An H.264 video of the frames, shown at `times` (seconds, of `ticks`) or evenly; `sound` at
-    16 kHz.
+    16 kHz, from `sound_at` on.
     """
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=rate, options={"g": "8", "qp": "18"})
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, ticks)
-        speech = (
-            container.add_stream("aac", rate=16000, layout="mono") if sound is not None else None
+        speech: Any = (
+            container.add_stream(codec, rate=16000, layout="mono") if sound is not None else None
         )
         for index, picture in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
@@ -49,7 +52,8 @@ def write_video(
         container.mux(stream.encode(None))
         if speech is not None and sound is not None:
             block = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
-            block.sample_rate, block.pts = 16000, 0
+            block.sample_rate, block.pts = 16000, round(sound_at * 16000)
+            block.time_base = Fraction(1, 16000)
             container.mux(speech.encode(block))
             container.mux(speech.encode(None))
     return path

@@ -25,6 +25,7 @@ from pydantic import Field
 from mmdia_eval import api, registry
 from mmdia_eval.api import Counts, Extractor, Inputs, Metric, RemoteExtractor
 from mmdia_eval.errors import MissingOutputError, StageStoppedError
+from mmdia_eval.judges.account import MaxCost
 from mmdia_eval.protocol import Protocol
 from mmdia_eval.types import Artifact, Artifacts, Dialogue
 
@@ -135,7 +136,7 @@ class LargeExtractor(BatchedExtractor):
 
 class ServiceSettings(ToySettings):
     judge: str
-    max_cost: float | None = Field(None, exclude=True)
+    max_cost: MaxCost | None = Field(None, exclude=True)
     stop_after: int | None = None
     seconds: float = 0.0
 

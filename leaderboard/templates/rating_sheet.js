@@ -60,7 +60,11 @@ const show = () => {
   const clip = current();
   $("progress").textContent = `Clip ${state.at + 1} of ${state.order.length}`;
   $("bar").value = state.at / state.order.length;
-  $("player").src = `clips/${clip.code}.flac`;
+  $("player").src = `clips/${clip.file}`;
+  $("pictures").hidden = !clip.pictures.length;
+  $("pictures").querySelector("div").replaceChildren(...clip.pictures.map(([file, caption]) =>
+    make("figure", {}, make("img", { src: `clips/${file}`, alt: caption }),
+      make("figcaption", { textContent: caption }))));
   $("description").hidden = !clip.description;
   $("description").querySelector("p").textContent = clip.description;
   $("script").replaceChildren(...clip.turns.flatMap(([speaker, text]) =>
@@ -96,7 +100,7 @@ $("begin").addEventListener("submit", (event) => {
 });
 $("clip").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (!state.heard[current().code]) $("hint").textContent = "Please hear the clip to its end first.";
+  if (!state.heard[current().code]) $("hint").textContent = "Please play the clip to its end first.";
   else if (complete(current())) go(1);
 });
 $("back").addEventListener("click", () => go(-1));

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mmdia_eval.faces import suppress
+from mmdia_eval.networks.checkpoint import load_exactly, read_checkpoint
 from mmdia_eval.types import FloatArray
 
 MEAN = (123.0, 117.0, 104.0)
@@ -112,6 +114,17 @@ class S3FD(nn.Module):
             x = functional.relu(layer(x))
             if index % 2:
                 yield x
+
+
+def load(path: Path) -> S3FD:
+    """The detector with the weights of the published file, ready for inference, on the CPU.
+
+    Raises:
+        UserError: the file is damaged, or of another network.
+    """
+    network = S3FD()
+    load_exactly(network, read_checkpoint(path), str, path)
+    return network.eval()
 
 
 @lru_cache(16)

@@ -6,19 +6,23 @@ Key names and layers are those of the published checkpoint `syncnet_v2.model`
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
-WINDOW = 5
-"""Frames of video in a window: 0.2 s at 25 frames a second."""
-SIDE = 224
-"""Height and width of a face crop in pixels."""
+from mmdia_eval.lip_sync import WINDOW
+from mmdia_eval.networks.checkpoint import load_exactly, read_checkpoint
+
 COLUMNS_PER_FRAME = 4
 """MFCC columns, one each 10 ms, for a video frame of 40 ms."""
 CEPSTRA = 13
 EMBEDDING = 1024
 
-_LIP_WINDOWS_AT_ONCE = 64
+LIP_WINDOWS_AT_ONCE = 64
+SOUND_WINDOWS_AT_ONCE = 512
+"""Windows that pass a tower at once: each takes under 1 GB of activations then."""
 
 
 def _head() -> nn.Sequential:
@@ -86,18 +90,20 @@ class SyncNet(nn.Module):
     def lips(self, faces: Tensor) -> Tensor:
         """Embeddings (T - 4, 1024) of a track, one for each window of five frames.
 
-        `faces` is (T, 3, 224, 224) float32, 0 to 255, channels in the order blue, green, red: the
-        published weights were trained on frames as OpenCV reads them.
+        `faces` is (T, 3, 224, 224), uint8 or float32, 0 to 255, channels in the order blue, green,
+        red: the published weights were trained on frames as OpenCV reads them.
 
         Each frame passes once: no layer but the first spans time, and none pads it, so that this
         equals a pass over each window (measured: 1.4e-6).
         """
-        found = []
-        for start in range(0, len(faces) - WINDOW + 1, _LIP_WINDOWS_AT_ONCE):
-            part = faces[start : start + _LIP_WINDOWS_AT_ONCE + WINDOW - 1]
-            features = self.netcnnlip(part.transpose(0, 1)[None])
-            found.append(self.netfclip(features[0, :, :, 0, 0].T))
-        return torch.cat(found) if found else faces.new_zeros((0, EMBEDDING))
+        windows = range(0, len(faces) - WINDOW + 1, LIP_WINDOWS_AT_ONCE)
+        parts = [faces[at : at + LIP_WINDOWS_AT_ONCE + WINDOW - 1] for at in windows]
+        return self._embedded(map(self._lip_features, parts), self.netfclip)
+
+    def _lip_features(self, part: Tensor) -> Tensor:
+        device = next(self.parameters()).device
+        features: Tensor = self.netcnnlip(part.to(device).float().transpose(0, 1)[None])
+        return features[0, :, :, 0, 0].T
 
     def sound(self, cepstra: Tensor) -> Tensor:
         """Embeddings (n, 1024) of a clip's sound, one for each window of 20 columns, 4 apart.
@@ -107,7 +113,26 @@ class SyncNet(nn.Module):
         """
         width = WINDOW * COLUMNS_PER_FRAME
         if len(cepstra) < width:
-            return cepstra.new_zeros((0, EMBEDDING))
+            return self._embedded((), self.netfcaud)
         windows = cepstra.unfold(0, width, COLUMNS_PER_FRAME)[:, None]
-        embeddings: Tensor = self.netfcaud(self.netcnnaud(windows).flatten(1))
-        return embeddings
+        parts = torch.split(windows, SOUND_WINDOWS_AT_ONCE)
+        return self._embedded((self.netcnnaud(part).flatten(1) for part in parts), self.netfcaud)
+
+    def _embedded(self, features: Iterable[Tensor], head: nn.Sequential) -> Tensor:
+        found = [head(each) for each in features]
+        return torch.cat(found) if found else next(self.parameters()).new_zeros((0, EMBEDDING))
+
+
+def load(path: Path) -> SyncNet:
+    """The network with the weights of the published file, ready for inference, on the CPU.
+
+    Counters of training steps, which batch normalisation keeps and inference does not read, may
+    lack: older torch did not write them.
+
+    Raises:
+        UserError: the file is damaged, or of another network.
+    """
+    network = SyncNet()
+    counters = {k: v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
+    load_exactly(network, {**counters, **read_checkpoint(path)}, str, path)
+    return network.eval()

@@ -1,0 +1,31 @@
+"""Shots: where the picture cuts from one view to another."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from mmdia_eval.types import Frames
+
+THRESHOLD = 27.0
+"""Mean change of hue, saturation and value over the picture, 0 to 255, that is a cut."""
+SHORTEST = 15
+"""Frames between two cuts; those nearer are one. Both are PySceneDetect's defaults, which
+syncnet_python uses."""
+
+
+def shots(
+    frames: Frames, threshold: float = THRESHOLD, shortest: int = SHORTEST
+) -> tuple[tuple[int, int], ...]:
+    """First frame and first frame after of each shot, by PySceneDetect's ContentDetector.
+
+    The frames are looked at as they are, without writing a file; together the shots are the video.
+    """
+    from scenedetect.detectors import ContentDetector  # noqa: PLC0415
+
+    detector = ContentDetector(threshold=threshold, min_scene_len=shortest)
+    cuts = [
+        cut
+        for index, frame in enumerate(frames)
+        for cut in detector.process_frame(index, frame[..., ::-1])  # it expects blue first
+    ]
+    return tuple(pairwise([0, *cuts, len(frames)])) if len(frames) else ()

@@ -154,7 +154,7 @@ def _code(*parts: str) -> str:
 
 
 def _write_clips(clips: Sequence[Clip], folder: Path) -> None:
-    problems, mode = [], sandbox.resolve("auto")
+    problems, mode = [], sandbox.usual()
     for clip in clips:
         try:
             _write_clip(clip, folder, mode)

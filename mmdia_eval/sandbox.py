@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, Literal, TypeVar
+from typing import IO, Any, Literal, TypeVar, get_args
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -93,6 +93,19 @@ def resolve(choice: Choice) -> SandboxMode:
             "(SECURITY.md has a command) with --sandbox off"
         )
     return mode
+
+
+def usual() -> SandboxMode:
+    """As `resolve`, of what MMDIA_SANDBOX says: for commands that have no option for it.
+
+    Raises:
+        UserError: as `resolve`, or it says none of the three.
+    """
+    named = os.environ.get("MMDIA_SANDBOX", "auto")
+    choice = next((known for known in get_args(Choice) if known == named), None)
+    if choice is None:
+        raise UserError(f"MMDIA_SANDBOX={named!r}: it should be {', '.join(get_args(Choice))}")
+    return resolve(choice)
 
 
 @cache

@@ -379,6 +379,11 @@ def test_required_refuses_where_none_works(monkeypatch: pytest.MonkeyPatch) -> N
     try:
         assert sandbox.resolve("auto") == "process"
         assert sandbox.resolve("off") == "off"
+        monkeypatch.setenv("MMDIA_SANDBOX", "auto")
+        assert sandbox.usual() == "process"
+        monkeypatch.setenv("MMDIA_SANDBOX", "of")
+        with pytest.raises(UserError, match="MMDIA_SANDBOX='of': it should be auto, required, off"):
+            sandbox.usual()
         with pytest.raises(UserError, match=r"bubblewrap: not permitted; namespaces: not per"):
             sandbox.resolve("required")
     finally:

@@ -56,7 +56,7 @@ def check_copies(entry: Entry, context: Context) -> Iterator[Finding]:
         if name not in entry.files or not is_flac(clip):
             continue
         reference = _decoded(dialogues[id_].audio, "off")
-        output = _decoded(clip, sandbox.resolve("auto"))
+        output = _decoded(clip, sandbox.usual())
         if reference is None or output is None:
             continue
         compared += 1

@@ -142,7 +142,7 @@ def _clip(entry: Entry, name: str, number: int, line: ManifestLine) -> Iterator[
     if not is_flac(path):
         yield found("audit-unreadable", "not a FLAC file", name)
         return
-    info, pcm_sha256 = sandbox.read_details(path, sandbox.resolve("auto"))
+    info, pcm_sha256 = sandbox.read_details(path, sandbox.usual())
     if info.problem is not None:
         yield found("audit-unreadable", info.problem, name)
     elif pcm_sha256 != line.pcm_sha256:

@@ -30,7 +30,7 @@ def print_results(results: Results, rows: Sequence[Row], console: Console | None
     console.print()
     _print_figures(console, results.metrics)
     print_lines(console, _not_run_lines([results]))
-    print_lines(console, [line for one in results.provenance.judges for line in judge_lines(one)])
+    print_lines(console, judge_lines(results.provenance.judges))
     print_lines(console, [f"warning: {warning}" for warning in results.warnings], "yellow")
     print_lines(console, summary_lines(results, rows))
 
@@ -79,21 +79,26 @@ def _not_run_lines(scored: Sequence[Results]) -> Iterator[str]:
     yield from (f"not run: {', '.join(which)}: {reason}" for reason, which in names.items())
 
 
-def judge_lines(judge: JudgeRecord) -> Iterator[str]:
-    """Who judged, what it took, and how its controls ended."""
-    cost = "cost not known" if judge.cost is None else f"${judge.cost:,.4f}"
-    prompt = f", prompt #{judge.prompt_sha256[:8]}" if judge.prompt_sha256 else ""
-    yield (
-        f"{judge.role}: judged by {judge.judge}, answered by {judge.answered}{prompt}; "
-        f"{judge.calls:,} calls, {judge.input_tokens:,} tokens in, {judge.output_tokens:,} out, "
-        f"{cost}; {judge.draws_unread} of {judge.draws} replies could not be read"
-    )
-    if judge.controls is not None:
-        asked = judge.controls
-        figures = "; ".join(map(display.control, asked.controls))
-        yield f"  controls ({asked.mode}, against {asked.condition}): {figures}"
-    verdict = {True: "reliable", False: "UNRELIABLE", None: "reliability not known"}
-    yield f"  {verdict[judge.reliable]}" + (f": {judge.reason}" if judge.reason else "")
+def judge_lines(judges: Sequence[JudgeRecord]) -> Iterator[str]:
+    """Who judged and what it took; then how the controls ended, once where judges share them."""
+    for judge in judges:
+        cost = "cost not known" if judge.cost is None else f"${judge.cost:,.4f}"
+        prompt = f", prompt #{judge.prompt_sha256[:8]}" if judge.prompt_sha256 else ""
+        yield (
+            f"{judge.role}: judged by {judge.judge}, answered by {judge.answered}{prompt}; "
+            f"{judge.calls:,} calls, {judge.input_tokens:,} tokens in, {judge.output_tokens:,} "
+            f"out, {cost}; {judge.draws_unread} of {judge.draws} replies could not be read"
+        )
+    trials = {(str(judge.controls), judge.reliable, judge.reason): judge for judge in judges}
+    for key, judge in trials.items():
+        same = [j.role for j in judges if (str(j.controls), j.reliable, j.reason) == key]
+        verdict = {True: "reliable", False: "UNRELIABLE", None: "reliability not known"}
+        reason = f": {judge.reason}" if judge.reason else ""
+        yield f"{' and '.join(same)}: {verdict[judge.reliable]}{reason}"
+        if judge.controls is not None:
+            asked = judge.controls
+            figures = "; ".join(map(display.control, asked.controls))
+            yield f"  controls ({asked.mode}, against {asked.condition}): {figures}"
 
 
 def plain_console() -> Console:
@@ -200,7 +205,9 @@ def _print_figures(console: Console, metrics: Sequence[MetricResult]) -> None:
     grid = Table.grid(padding=(0, 2))
     for metric in metrics:
         figures = [
-            f"{printable(name)}={display.short(value)}" for name, value in metric.components.items()
+            f"{printable(name)}={display.short(value)}"
+            for name, value in metric.components.items()
+            if "." not in name  # Cells of a matrix: in the file.
         ]
         mark = "#" + hashlib.sha256(metric.signature.encode()).hexdigest()[:8]
         grid.add_row(Text(f"  {printable(metric.name)}"), mark, Text(", ".join(figures)))

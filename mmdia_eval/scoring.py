@@ -379,10 +379,8 @@ def _warnings(request: Request, found: RunResult, metrics: Sequence[MetricResult
 
 
 def _judge_warnings(found: RunResult) -> Iterator[str]:
-    """Which judges are not to be trusted, are others than asked for, or are not exported."""
+    """Which judges are others than asked for, or are not exported."""
     for record in judge_records(found.judges):
-        if record.reliable is False:
-            yield f"{record.role}: the judge is unreliable: {record.reason}"
         model = record.judge.partition(":")[2]
         others = [name for name in record.returned_models if not name.startswith(model)]
         if others and not record.judge.startswith(REPLAY):

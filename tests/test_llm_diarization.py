@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from mmdia_eval.api import Inputs
 from mmdia_eval.errors import StageStoppedError, UnfinishedError
 from mmdia_eval.judges.client import JudgeError
 from mmdia_eval.judges.llm_diarization import LlmDiarization, LlmDiarizationSettings
+from mmdia_eval.judges.replay import RecordedReply, write_replies
 from mmdia_eval.types import Artifacts, Transcript, Utterance, Word
 
 STRETCHES = [
@@ -94,3 +96,20 @@ def test_an_unreadable_reply_is_asked_for_once_more(monkeypatch: pytest.MonkeyPa
 
 def test_the_normalizer_is_part_of_the_identity() -> None:
     assert diarizer().identity() != diarizer(normalizer="whisper-en").identity()
+
+
+def test_recorded_replies_give_the_transcript_again(tmp_path: Path) -> None:
+    fields = {"model": "m", "input_tokens": 1, "output_tokens": 1, "retries": 0, "refusal": None}
+    said = ["no", json.dumps(STRETCHES)]
+    replies = [
+        RecordedReply(name=f"diarization/d1/{n}", reply=reply, prompt_sha256="0" * 64, **fields)  # type: ignore[arg-type]
+        for n, reply in enumerate(said)
+    ]
+    write_replies(tmp_path / "r.jsonl", replies)
+    replayed = diarizer(judge=f"replay:{tmp_path / 'r.jsonl'}")
+    (found,) = replayed.extract([heard("you sank my boat it was small")])
+    assert [u.speaker for u in found.utterances] == ["0", "1"]
+    assert [draw.reply for draw in found.draws] == said
+    before = replayed.identity()
+    write_replies(tmp_path / "r.jsonl", replies[1:])
+    assert replayed.identity() != before, "what the file holds is part of the key"

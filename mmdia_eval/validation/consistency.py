@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from mmdia_eval import registry
+from mmdia_eval.choices import NO_JUDGE
 from mmdia_eval.errors import UserError
 from mmdia_eval.protocol import MetricEntry, Protocol, load_protocol, protocol_names
 from mmdia_eval.results import MetricResult
@@ -127,6 +128,8 @@ def _metrics(run: Run, protocol: Protocol) -> Iterator[Finding]:
         elif problem := _definition(run, result, entry):
             yield found("metric-definition", f"{result.name}: {problem}", run.file, line)
     measured = {one.name for one in run.results.metrics if one.value is not None}
+    # A judge is the submitter's choice.
+    measured |= {one.name for one in run.results.not_run if one.reason == NO_JUDGE}
     for one in protocol.metrics:
         wanted = one.default and (one.tasks is None or run.results.task in one.tasks)
         if wanted and one.name not in measured:

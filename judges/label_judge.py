@@ -82,7 +82,7 @@ class LabelJudge(VerdictExtractor):
     async def ask(self, inputs: Inputs) -> Verdict:
         as_video = self.settings.medium == "video"
         clip = await asyncio.to_thread(
-            lambda: video(inputs.path) if as_video else sound(inputs.audio)
+            lambda: video(inputs.path, inputs.sandbox) if as_video else sound(inputs.audio)
         )
         id_ = inputs.dialogue.id
 

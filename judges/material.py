@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, get_args
 
-from mmdia_eval import media
+from mmdia_eval import media, sandbox
 from mmdia_eval.errors import UserError
 from mmdia_eval.judges.client import Media
-from mmdia_eval.types import Audio, Dialogue, Style
+from mmdia_eval.types import Audio, Dialogue, SandboxMode, Style
 
 Condition = Literal["description", "triplet", "keyframes", "reference"]
 """What an output is judged against. Task 1: the style's description or its triplet of labels;
@@ -64,9 +64,9 @@ def sound(audio: Audio) -> Media:
     return Media(media.wav_bytes(audio), "audio/wav")
 
 
-def video(path: Path) -> Media:
+def video(path: Path, mode: SandboxMode) -> Media:
     """A small plain MP4 of the file's picture and sound. Raises UserError as the media door."""
-    return Media(media.reencode_video(path), "video/mp4")
+    return Media(sandbox.reencode_video(path, mode), "video/mp4")
 
 
 def keyframes(dialogue: Dialogue) -> list[str | Media]:

@@ -166,7 +166,7 @@ class RubricJudge(VerdictExtractor):
                 "The recording that the system was given:",
                 sound(reference_audio(inputs.dialogue)),
                 "The video that it produced:",
-                video(inputs.path),
+                video(inputs.path, inputs.sandbox),
             ]
         pictures = keyframes(inputs.dialogue) if self.settings.condition == "keyframes" else []
         return [*pictures, "The recording to judge:", sound(inputs.audio)]

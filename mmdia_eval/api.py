@@ -14,7 +14,16 @@ from pydantic import BaseModel, ConfigDict
 
 from mmdia_eval import models
 from mmdia_eval.errors import MissingOutputError, StageStoppedError
-from mmdia_eval.types import Artifact, Artifacts, Audio, Dialogue, FloatArray, Frames, Weights
+from mmdia_eval.types import (
+    Artifact,
+    Artifacts,
+    Audio,
+    Dialogue,
+    FloatArray,
+    Frames,
+    SandboxMode,
+    Weights,
+)
 
 Counts = Mapping[str, float]
 """Sufficient statistics of one dialogue, by field name. The harness only ever adds them."""
@@ -51,9 +60,10 @@ class Inputs:
     """What an extractor sees of one file: its sound, its dialogue, the artifacts it needs.
 
     `path` is the file itself, for engines that take more of it than its sound; none opens it but
-    through `mmdia_eval.media`. `earlier` is what an `UnfinishedError` of an earlier run left.
+    through `mmdia_eval.sandbox`. `earlier` is what an `UnfinishedError` of an earlier run left.
     For Task 3 the sound is the benchmark's driving recording where there is one, else the file's
     own; `frames` and `reference_frames` are there for extractors that declare to read them.
+    `sandbox` is how the file may be opened: `mmdia_eval.sandbox` takes it with the path.
     """
 
     audio: Audio
@@ -63,6 +73,7 @@ class Inputs:
     frames: Frames | None = None
     reference_frames: Frames | None = None
     earlier: Artifact | None = None
+    sandbox: SandboxMode = "off"
 
 
 A = TypeVar("A", bound=Artifact)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from mmdia_eval import sandbox
 from mmdia_eval.api import Extractor, RemoteExtractor
 from mmdia_eval.judges.account import Budget
 from mmdia_eval.judges.client import full_name
@@ -23,7 +24,8 @@ class Choices:
     `judge_url` is its service's address where it is not the usual one, `max_judge_cost` a bound in
     US dollars on what all stages of the run spend together. Metrics for which something is missing
     are "refused", so that nothing is scored, or "skipped"; "listed" also accepts that none is left,
-    for a dry run.
+    for a dry run. The outputs are opened in a `sandbox`: the strongest that works here, which may
+    be none ("auto"), one that sees no other file and no network ("required"), or none ("off").
     """
 
     device: str = "auto"
@@ -31,6 +33,7 @@ class Choices:
     judge_url: str | None = None
     max_judge_cost: float | None = None
     unavailable: Literal["refused", "skipped", "listed"] = "refused"
+    sandbox: sandbox.Choice = "auto"
 
     def __post_init__(self) -> None:
         if self.judge is not None:

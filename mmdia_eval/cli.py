@@ -43,6 +43,7 @@ app.add_typer(tree_app, name="tree")
 
 Style = Literal["description", "triplet"]
 Unavailable = Literal["refused", "skipped", "listed"]
+Sandbox = Literal["auto", "required", "off"]
 PROVISIONAL, BAD_INPUT, STOPPED = 1, 2, 130
 
 
@@ -122,6 +123,14 @@ def score(
             help="Leave out metrics whose model, package or command is missing.",
         ),
     ] = False,
+    sandbox: Annotated[
+        Sandbox,
+        typer.Option(
+            envvar="MMDIA_SANDBOX",
+            help="Open each output in a process that sees nothing else: where that works, or else "
+            "refuse to score, or never.",
+        ),
+    ] = "auto",
     models: Annotated[
         Path | None, typer.Option(help="Folder of model files. Default: MMDIA_MODELS.")
     ] = None,
@@ -158,7 +167,7 @@ def score(
     _set_switches(models, offline, allow_unverified_models)
     unavailable: Unavailable = "skipped" if skip_unavailable else "refused"
     choices = Choices(
-        device, judge, judge_url, max_judge_cost, "listed" if dry_run else unavailable
+        device, judge, judge_url, max_judge_cost, "listed" if dry_run else unavailable, sandbox
     )
     if outputs is None and not dry_run:
         raise UserError("name the folder of the system's outputs; only --dry-run does without")

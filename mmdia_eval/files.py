@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from pathlib import Path
 
+from mmdia_eval.errors import UserError
 from mmdia_eval.keys import refuse_keys
 
 
@@ -15,14 +17,23 @@ def write_atomic(path: Path, data: bytes) -> None:
 
     Raises:
         KeyLeakError: `data` holds the key of a service; nothing is written.
+        UserError: the disk is full, or it cannot be written there; what was there is kept.
     """
     refuse_keys(data, path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as file:
             file.write(data)
         temporary.replace(path)
+    except OSError as error:
+        _remove(temporary)
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()

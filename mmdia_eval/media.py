@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from mmdia_eval.errors import UserError
 from mmdia_eval.types import SAMPLE_RATE, Audio, FloatArray, MediaInfo
 
-VERSION = "1"
+VERSION = "2"
 """Raised when decoding or a check changes, so that cached findings are made again."""
 
 SILENT_BELOW = -60.0
@@ -32,7 +33,14 @@ SILENT_BELOW = -60.0
 CLIPPED_ABOVE = 0.01
 """Share of samples at full scale above which a file is reported as clipped; it is still scored."""
 
+STEADY_BELOW = 6.0
+"""dB between loud and quiet 20 ms frames; below it a file is reported as steady, and still scored.
+A tone measured 0, white noise 1, a loop of 20 ms 0.7, speech 33."""
+STREAMED = 2**31 - 2**13
+"""Bytes of sound from which on a WAV header says no length: what encoders write into a pipe."""
+
 _SNDFILE_MAGIC = (b"RIFF", b"RF64", b"fLaC", b"OggS")
+_CUT = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
 _AV_FORMATS = "mov,matroska,mp3,aac"
 _FRAME = SAMPLE_RATE // 50
 
@@ -69,6 +77,7 @@ class Limits:
 
     size: int = 200 * 2**20
     duration: float = 300.0
+    shortest: float = 0.1
     lowest_rate: int = 8_000
     highest_rate: int = 96_000
     channels: int = 2
@@ -93,9 +102,9 @@ def decode(path: Path, limits: Limits = LIMITS) -> tuple[MediaInfo, Audio | None
     """Decode a recording to 16 kHz mono float32, and say what was found.
 
     Channels are averaged; resampling is soxr HQ. The audio is None exactly when
-    `MediaInfo.problem` is set: "unreadable: …", "too_long: …", "too_large: …", "rate: …",
-    "channels: …", "empty: …", "truncated: …", "non_finite: …", "out_of_range: …", "silent: …",
-    "constant: …". A bad file never raises.
+    `MediaInfo.problem` is set: "unreadable: …", "too_long: …", "too_short: …", "too_large: …",
+    "rate: …", "channels: …", "empty: …", "truncated: …", "non_finite: …", "out_of_range: …",
+    "silent: …", "constant: …". A bad file never raises.
     """
     try:
         pcm = _read(path, limits)
@@ -104,7 +113,7 @@ def decode(path: Path, limits: Limits = LIMITS) -> tuple[MediaInfo, Audio | None
         return MediaInfo(problem=str(error)), None
 
 
-def write_listening_copy(path: Path, out: Path, limits: Limits = LIMITS) -> str | None:
+def write_listening_copy(path: Path, out: Path | BinaryIO, limits: Limits = LIMITS) -> str | None:
     """Write a recording anew as 24-bit FLAC, one channel at its own rate, without its metadata.
 
     Returns what is wrong with the file, as `MediaInfo.problem` says it, or None.
@@ -161,7 +170,7 @@ def read_duration(path: Path) -> float | None:
     import soundfile  # noqa: PLC0415
 
     try:
-        with _opened(path, LIMITS) as descriptor:
+        with opened(path, LIMITS) as descriptor:
             if os.pread(descriptor, 4, 0) in _SNDFILE_MAGIC:
                 with soundfile.SoundFile(descriptor, closefd=False) as file:
                     return float(file.frames / file.samplerate) or None
@@ -172,8 +181,12 @@ def read_duration(path: Path) -> float | None:
 
 
 @contextmanager
-def _opened(path: Path, limits: Limits) -> Iterator[int]:
-    """A descriptor of a regular file that is no link, within the size limit."""
+def opened(path: Path, limits: Limits = LIMITS) -> Iterator[int]:
+    """A descriptor of a regular file that is no link, within the size limit.
+
+    Raises:
+        UnusableError: the file is none, or cannot be opened.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0))
     except OSError as error:
@@ -194,7 +207,7 @@ def _opened(path: Path, limits: Limits) -> Iterator[int]:
 
 
 def _read(path: Path, limits: Limits) -> _Pcm:
-    with _opened(path, limits) as descriptor:
+    with opened(path, limits) as descriptor:
         if os.pread(descriptor, 4, 0) in _SNDFILE_MAGIC:
             return _read_sndfile(descriptor, limits)
     with _opened_av(path, "audio") as container:
@@ -209,11 +222,14 @@ def _read_sndfile(descriptor: int, limits: Limits) -> _Pcm:
             _check_format(file.samplerate, file.channels, file.frames / file.samplerate, limits)
             file.seek(0)  # else libsndfile leaves the pre-skip of Opus in (libsndfile 1.2)
             samples = file.read(dtype="float32", always_2d=True)
-            expected = file.frames
+            expected, log = file.frames, file.extra_info
     except soundfile.LibsndfileError as error:
         raise UnusableError(f"unreadable: {error.error_string.rstrip('.')}") from None
     if len(samples) < expected:
         raise UnusableError(f"truncated: {len(samples)} of {expected} samples could be decoded")
+    # A cut WAV file reads to its end without an error; libsndfile only notes it.
+    if (cut := _CUT.search(log)) and int(cut[1]) < STREAMED:
+        raise UnusableError(f"truncated: {cut[2]} of {cut[1]} bytes of sound are there")
     return _Pcm(samples.mean(axis=1, dtype=np.float32), file.samplerate, samples.shape[1])
 
 
@@ -224,7 +240,7 @@ def opened_video(path: Path, limits: Limits = LIMITS) -> Iterator[Any]:
     Raises:
         UnusableError: the file is none, or its data cannot be read.
     """
-    with _opened(path, limits):
+    with opened(path, limits):
         pass
     with _opened_av(path, "video") as container:
         yield container
@@ -238,10 +254,13 @@ def _opened_av(path: Path, kind: Literal["audio", "video"]) -> Iterator[Any]:
     options = {"protocol_whitelist": "file", "format_whitelist": _AV_FORMATS}
     try:
         with av.open(f"file:{path.resolve()}", options=options, timeout=10) as container:
-            if not getattr(container.streams, kind):
+            streams = getattr(container.streams, kind)
+            if not streams:
                 raise UnusableError(f"unreadable: the file has no {kind} stream")
+            streams[0].codec_context.thread_count = 1  # as many files at once as processors
             yield container
-    except (av.error.FFmpegError, OSError, ValueError) as error:
+    # No other OSError: what is written meanwhile may meet a full disk, and that is not the file's.
+    except (av.error.FFmpegError, ValueError) as error:
         text = getattr(error, "strerror", None) or str(error)
         raise UnusableError(f"unreadable: {text}") from None
 
@@ -289,6 +308,10 @@ def _examine(pcm: _Pcm, limits: Limits) -> tuple[MediaInfo, Audio | None]:
     samples = pcm.samples
     if not len(samples):
         raise UnusableError("empty: no sound could be decoded")
+    if len(samples) < limits.shortest * pcm.sample_rate:
+        raise UnusableError(
+            f"too_short: {len(samples) / pcm.sample_rate:.3f} s, at least {limits.shortest:g}"
+        )
     if not np.isfinite(samples).all():
         raise UnusableError("non_finite: samples that are NaN or infinite")
     peak = float(np.abs(samples).max())
@@ -309,6 +332,7 @@ def _examine(pcm: _Pcm, limits: Limits) -> tuple[MediaInfo, Audio | None]:
         level=level,
         clipped=float(np.mean(np.abs(pcm.samples) >= 0.999)),
         active=_active_share(samples),
+        dynamics=_dynamics(samples),
     )
     return info, Audio(np.ascontiguousarray(samples, dtype=np.float32))
 
@@ -319,11 +343,20 @@ def _dbfs(amplitude: float) -> float:
 
 def _active_share(samples: FloatArray) -> float:
     """Share of 20 ms frames louder than 40 dB below the loudest one."""
-    frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
-    if not len(frames):
-        return 0.0
-    power = np.mean(np.square(frames, dtype=np.float64), axis=1)
+    power = _frame_power(samples)
     return float(np.mean(power > power.max() * 1e-4))
+
+
+def _dynamics(samples: FloatArray) -> float:
+    """Between the 95th and the 5th percentile of the levels of 20 ms frames, in dB."""
+    loud, quiet = np.percentile(_frame_power(samples - samples.mean()), (95, 5))
+    return float(10 * np.log10(max(loud, 1e-10) / max(quiet, 1e-10)))
+
+
+def _frame_power(samples: FloatArray) -> NDArray[np.float64]:
+    frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
+    power: NDArray[np.float64] = np.mean(np.square(frames, dtype=np.float64), axis=1)
+    return power
 
 
 def wav_bytes(audio: Audio) -> bytes:
@@ -360,7 +393,7 @@ def read_picture(path: Path, limits: Limits = LIMITS) -> bytes:
 
 
 def _picture_file(path: Path, limits: Limits) -> tuple[bytes, str]:
-    with _opened(path, limits) as descriptor, open(descriptor, "rb", closefd=False) as file:
+    with opened(path, limits) as descriptor, open(descriptor, "rb", closefd=False) as file:
         data = file.read()
     for magic, format_ in _PICTURE_FORMATS.items():
         if data.startswith(magic):
@@ -385,20 +418,21 @@ def _scaled(frame: Any, scale: float, pixels: str) -> Any:
     import av  # noqa: PLC0415
 
     width, height = (max(2, round(side * scale / 2) * 2) for side in (frame.width, frame.height))
-    picture = frame.reformat(width, height, "rgb24").to_ndarray()
-    return av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixels)
+    picture = frame.reformat(width, height, "rgb24", threads=1).to_ndarray()
+    copy = av.VideoFrame.from_ndarray(picture, format="rgb24")
+    return copy.reformat(format=pixels, threads=1)
 
 
 def reencode_video(
     path: Path,
     limits: Limits = LIMITS,
     form: VideoForm = SMALL_VIDEO,
-    sound: Path | None = None,
+    sound: Audio | None = None,
 ) -> bytes:
     """A video as a plain MP4 (H.264, AAC), of its picture and, if it has any, its sound.
 
     At most VIDEO_RATE frames a second; metadata, captions, chapters and further streams stay
-    behind. `sound` is a recording that takes the place of its own.
+    behind. `sound`, at the form's rate, takes the place of its own.
 
     Raises:
         UserError: no such video, another format, too long or large, or damaged.
@@ -407,12 +441,11 @@ def reencode_video(
 
     out = io.BytesIO()
     try:
-        with _opened(path, limits):
+        with opened(path, limits):
             pass
-        heard = sound or path
-        _, audio = decode(heard, limits)
+        audio = sound or decode(path, limits)[1]
         if audio is not None and audio.sample_rate != form.sample_rate:
-            audio = decode_at(heard, form.sample_rate)
+            audio = decode_at(path, form.sample_rate)
         with (
             _opened_av(path, "video") as source,
             av.open(out, "w", format="mp4", options={"fflags": "+bitexact"}) as target,

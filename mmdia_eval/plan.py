@@ -10,12 +10,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mmdia_eval import devices, registry
+from mmdia_eval import devices, registry, sandbox
 from mmdia_eval.api import Extractor, Metric, Requirement
 from mmdia_eval.choices import NO_JUDGE, Choices
 from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.protocol import ExtractorEntry, MetricEntry, Protocol
-from mmdia_eval.types import Artifact, Dialogue, MediaInfo, Sample, Task, VideoInfo
+from mmdia_eval.types import (
+    Artifact,
+    Dialogue,
+    MediaInfo,
+    Sample,
+    SandboxMode,
+    Task,
+    VideoInfo,
+)
 
 MEDIA, VIDEO = MediaInfo.kind, VideoInfo.kind
 """The roles of the decoders' findings, which no protocol has to name."""
@@ -82,7 +90,7 @@ class Plan:
 
     Stages for accelerators run on `devices`, one worker each. `not_run` are the metrics left out,
     `lacking` the roles that only they wanted or that cannot be made here, with the stages they
-    would have been where that is known.
+    would have been where that is known. `sandbox` is how the outputs are opened.
     """
 
     protocol: Protocol
@@ -94,6 +102,7 @@ class Plan:
     devices: tuple[str, ...] = (devices.CPU,)
     not_run: tuple[NotRun, ...] = ()
     lacking: Mapping[str, Stage | None] = field(default_factory=dict)
+    sandbox: SandboxMode = "off"
 
     def dialogues_with_reference(self, role: str) -> Sequence[Dialogue]:
         """The dialogues of whose reference recording some metric wants this role."""
@@ -156,9 +165,10 @@ def make_plan(
 
     Raises:
         ProblemsError: with every problem found: a task the protocol does not score, unknown
-            metrics, extractors or settings, a device that is not there, metrics asked for by name
-            to which no dialogue applies, and, unless `choices` says to leave them out, metrics for
-            which a package, a model or a command is missing.
+            metrics, extractors or settings, a device that is not there, a sandbox that is required
+            and does not work, metrics asked for by name to which no dialogue applies, and, unless
+            `choices` says to leave them out, metrics for which a package, a model or a command is
+            missing.
     """
     return _Planner(protocol, task, tuple(samples), tuple(scripts), choices or Choices()).plan(
         metrics
@@ -205,7 +215,7 @@ class _Planner:
             self.problems += [f"  {left.name}: {left.reason}" for left in not_run]
         wanted = _closure(self.stages.values(), (role for job in kept for role in job.roles))
         stages = tuple(stage for role, stage in self.stages.items() if role in wanted)
-        used = self._devices(stages)
+        used, opened = self._devices(stages), self._sandbox()
         if self.problems:
             raise ProblemsError(list(dict.fromkeys(self.problems)))
         roles = {**self.stages, **self.lacks}
@@ -220,6 +230,7 @@ class _Planner:
             used,
             tuple(not_run),
             lacking,
+            opened,
         )
 
     def _lacks_of(self, job: MetricJob) -> list[str]:
@@ -262,6 +273,13 @@ class _Planner:
         except UserError as error:
             self.problems.append(str(error))
             return ()
+
+    def _sandbox(self) -> SandboxMode:
+        try:
+            return sandbox.resolve(self.choices.sandbox)
+        except UserError as error:
+            self.problems.append(str(error))
+            return "off"
 
     def _entries(self, names: Sequence[str]) -> list[MetricEntry]:
         known = {entry.name: entry for entry in self.protocol.metrics}

@@ -16,6 +16,7 @@ from typing import Any
 from mmdia_eval import __version__
 from mmdia_eval.plan import Stage
 from mmdia_eval.results import ExtractorRecord, JudgeRecord, Provenance, WeightsRecord
+from mmdia_eval.types import SandboxMode
 
 
 def provenance(
@@ -25,10 +26,12 @@ def provenance(
     extractors: list[ExtractorRecord],
     judges: list[JudgeRecord],
     accelerators: Sequence[Mapping[str, Any]],
+    sandbox: SandboxMode,
 ) -> Provenance:
     """Everything about this run but its outcome. Nothing of the environment is recorded.
 
-    `accelerators` describe the devices that stages for accelerators ran on in this very run.
+    `accelerators` describe the devices that stages for accelerators ran on in this very run, and
+    `sandbox` is how it opened what was not cached.
     """
     commit, dirty = _git_state(Path(__file__).resolve().parent)
     return Provenance(
@@ -48,6 +51,7 @@ def provenance(
         submission_sha256=submission_sha256,
         extractors=extractors,
         judges=judges,
+        sandbox=sandbox,
     )
 
 

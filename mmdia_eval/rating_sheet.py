@@ -12,14 +12,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mmdia_eval import media
+from mmdia_eval import media, sandbox
 from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.files import write_atomic
 from mmdia_eval.leaderboard.pages import render_page
-from mmdia_eval.ratings import Dimension
+from mmdia_eval.ratings import Dimension, to_cell
 from mmdia_eval.submission import Submission
 from mmdia_eval.text import strip_marks
-from mmdia_eval.types import Dialogue, Keyframe, Task
+from mmdia_eval.types import Dialogue, Keyframe, SandboxMode, Task
 
 CODE_LENGTH = 12
 
@@ -154,23 +154,23 @@ def _code(*parts: str) -> str:
 
 
 def _write_clips(clips: Sequence[Clip], folder: Path) -> None:
-    problems = []
+    problems, mode = [], sandbox.usual()
     for clip in clips:
         try:
-            _write_clip(clip, folder)
+            _write_clip(clip, folder, mode)
         except UserError as error:
             problems.append(str(error))
     if problems:
         raise ProblemsError([*problems, "leave these out, or give files that can be played"])
 
 
-def _write_clip(clip: Clip, folder: Path) -> None:
+def _write_clip(clip: Clip, folder: Path, mode: SandboxMode) -> None:
     if clip.task == 3:
-        video = media.reencode_video(
-            clip.source, form=media.WATCHED_VIDEO, sound=clip.dialogue.audio
+        video = sandbox.reencode_video(
+            clip.source, mode, media.WATCHED_VIDEO, sound=clip.dialogue.audio
         )
         write_atomic(folder / clip.file, video)
-    elif problem := media.write_listening_copy(clip.source, folder / clip.file):
+    elif problem := sandbox.write_listening_copy(clip.source, folder / clip.file, mode):
         raise UserError(f"{clip.source}: {problem}")
     for name, keyframe in clip.pictures.items():
         write_atomic(folder / name, media.read_picture(keyframe.path))
@@ -208,5 +208,5 @@ def _key(clips: Sequence[Clip]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["clip", "dialogue", "system"])
-    writer.writerows([clip.code, clip.dialogue.id, clip.system] for clip in clips)
+    writer.writerows([clip.code, clip.dialogue.id, to_cell(clip.system)] for clip in clips)
     return text.getvalue().encode()

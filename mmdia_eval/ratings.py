@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,6 +118,8 @@ def _rating(line: Mapping[str, str], clips: Mapping[str, tuple[str, str]] | None
         raise ValueError(f"the key knows no clip {fields['clip']!r}")
     if not (fields["rater"] and dialogue and system):
         raise ValueError("rater, dialogue and system should not be empty")
+    if not all(name.isprintable() for name in (fields["rater"], dialogue, system)):
+        raise ValueError("rater, dialogue and system should have no control characters")
     dimension = next((name for name in DIMENSIONS if name == fields["dimension"]), None)
     if dimension is None:
         known = ", ".join(DIMENSIONS)
@@ -125,10 +128,8 @@ def _rating(line: Mapping[str, str], clips: Mapping[str, tuple[str, str]] | None
 
 
 def _value(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    # float() would also take other scripts' digits, underscores and "nan".
+    value = float(text) if re.fullmatch(r"[0-9](\.[0-9]{1,6})?", text) else math.nan
     if not LOWEST <= value <= HIGHEST:
         raise ValueError(f"rating {text!r} is not a number from 1 to 5")
     return value
@@ -136,4 +137,17 @@ def _value(text: str) -> float:
 
 def _read_key(path: Path) -> dict[str, tuple[str, str]]:
     lines = _lines(path, ("clip", "dialogue", "system"))
-    return {line["clip"]: (line["dialogue"], line["system"]) for _, line in lines}
+    return {line["clip"]: (line["dialogue"], _from_cell(line["system"])) for _, line in lines}
+
+
+FORMULA = ("=", "+", "-", "@")
+"""What a spreadsheet takes for the beginning of a formula, wherever a system got its name from."""
+
+
+def to_cell(name: str) -> str:
+    """A name as a cell that a spreadsheet shows and does not compute."""
+    return f"'{name}" if name.startswith(FORMULA) else name
+
+
+def _from_cell(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell

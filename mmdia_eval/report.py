@@ -135,7 +135,8 @@ def header_lines(results: Results) -> list[str]:
         f"{results.system.name}: task {results.task}, split {results.split}{style} of "
         f"{results.benchmark.name} {results.benchmark.version} "
         f"({results.benchmark.dialogues} dialogues)",
-        f"protocol {results.protocol.name} {results.protocol.version}, {results.verification}",
+        f"protocol {results.protocol.name} {results.protocol.version}, {results.verification}"
+        + (f", sandbox: {opened}" if (opened := results.provenance.sandbox) else ""),
     ]
     if not results.protocol.comparable:
         lines.append(NOT_COMPARABLE)

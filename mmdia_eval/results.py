@@ -31,7 +31,7 @@ from mmdia_eval.files import write_atomic
 from mmdia_eval.manifest import problems_of
 from mmdia_eval.strict_json import json_lines, parse_json, read_bytes
 from mmdia_eval.submission import DisplayName, Kind
-from mmdia_eval.types import Task
+from mmdia_eval.types import SandboxMode, Task
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 MAX_RESULTS_BYTES = 16 * 1024 * 1024
@@ -261,7 +261,12 @@ class BenchmarkRecord(Record):
 
 
 class Provenance(Record):
-    """Enough to run it again. `created` is in UTC and all that differs between equal runs."""
+    """Enough to run it again. `created` is in UTC and all that differs between equal runs.
+
+    `sandbox` is how the system's media were opened: in a process that saw one file alone
+    ("bubblewrap", "namespaces"), in one that only had limits ("process"), or in the harness
+    ("off"). None: not known.
+    """
 
     mmdia_eval_version: str
     git_commit: str | None
@@ -274,6 +279,7 @@ class Provenance(Record):
     submission_sha256: Sha256 | None
     extractors: list[ExtractorRecord]
     judges: list[JudgeRecord] = []
+    sandbox: SandboxMode | None = None
 
     @field_validator("created")
     @classmethod

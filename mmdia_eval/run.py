@@ -24,9 +24,9 @@ from mmdia_eval.network import ask_all
 from mmdia_eval.plan import MEDIA, VIDEO, Plan, Stage
 from mmdia_eval.progress import Line, Reporter, Silent
 from mmdia_eval.sets import SetValue
-from mmdia_eval.sources import find_sources
+from mmdia_eval.sources import find_sources, in_parts, read_headers
 from mmdia_eval.store import Store, digest
-from mmdia_eval.types import Artifact, MediaInfo
+from mmdia_eval.types import Artifact, MediaInfo, VideoInfo
 from mmdia_eval.workers import Done, Job, Pool, Source, StageSpec
 
 __all__ = ["Outcome", "RunResult", "Work", "run", "survey"]
@@ -76,7 +76,7 @@ class Work:
 def run(plan: Plan, store: Store, jobs: int, reporter: Reporter | None = None) -> RunResult:
     """Make what the plan's metrics need, and measure. Never raises for one bad file."""
     with _engines(plan, store, jobs) as engines:
-        current = _Run(plan, store, reporter or Silent())
+        current = _Run(plan, store, jobs, reporter or Silent())
         try:
             return current.result(engines)
         finally:
@@ -85,7 +85,7 @@ def run(plan: Plan, store: Store, jobs: int, reporter: Reporter | None = None) -
 
 def survey(plan: Plan, store: Store, jobs: int = 1) -> list[Work]:
     """What `run` would do, stage by stage, without doing it."""
-    return _Run(plan, store, Silent()).survey(jobs)
+    return _Run(plan, store, jobs, Silent()).survey()
 
 
 @dataclass(frozen=True)
@@ -130,12 +130,13 @@ class _Asked:
 
 
 class _Run:
-    def __init__(self, plan: Plan, store: Store, reporter: Reporter) -> None:
-        self.plan, self.store, self.reporter = plan, store, reporter
+    def __init__(self, plan: Plan, store: Store, workers: int, reporter: Reporter) -> None:
+        self.plan, self.store, self.workers, self.reporter = plan, store, workers, reporter
         self.sources = find_sources(plan)
         self.here: Sequence[Target] = tuple(self.sources)
         self.keys: dict[tuple[Target, str], str] = {}
         self.media: dict[Target, MediaInfo] = {}
+        self.claimed: dict[Target, float] = {}
         self.failures: dict[tuple[Target, str], str] = {}
         self.stopped: dict[str, str] = {}
 
@@ -171,34 +172,36 @@ class _Run:
 
     def _parts(self) -> list[Sequence[Target]]:
         """The files in parts whose frames fit on the disk together; all in one without frames."""
-        of_dialogue: dict[str, list[Target]] = {}
-        for target in self.sources:
-            of_dialogue.setdefault(target[1], []).append(target)
         room = min(FRAMES_AT_ONCE, shutil.disk_usage(self.store.existing_root()).free // 2)
-        parts: list[list[Target]] = [[]]
-        taken = 0
-        for targets in of_dialogue.values():
-            sources = [self.sources[target] for target in targets]
-            size = sum(video.frame_bytes(s.path) for s in sources if s.has_frames)
-            if parts[-1] and taken + size > room:
-                parts.append([])
-                taken = 0
-            parts[-1] += targets
-            taken += size
-        return list(parts)
+        return in_parts(self.sources, self._frame_bytes(), room)
+
+    def _frame_bytes(self) -> Mapping[Target, int]:
+        """What the frames of each video take: as was found, or before that as its header claims."""
+        seen = {target: source for target, source in self.sources.items() if source.has_frames}
+        self._media_jobs()
+        found = {target: self.store.read(VideoInfo, self.keys[target, VIDEO]) for target in seen}
+        sizes = {t: 3 * i.frames * i.height * i.width for t, i in found.items() if i is not None}
+        files = {t: (s.path, s.sandbox) for t, s in seen.items() if t not in sizes}
+        headers = read_headers(files, self.workers)
+        return sizes | {target: header.frame_bytes for target, header in headers.items()}
 
     def drop_media(self, targets: Iterable[Target]) -> None:
         """Decoded sound and pictures are kept for the stages of one run only."""
         for target in targets:
             self.store.drop_media(self.sources[target].sha256)
 
-    def survey(self, jobs: int) -> list[Work]:
+    def survey(self) -> list[Work]:
+        self._media_jobs()
+        self._read_media()
+        unheard = {t: self.sources[t] for t in self.here if t not in self.media}
+        files = {target: (s.sound, s.sound_sandbox) for target, s in unheard.items()}
+        headers = read_headers(files, self.workers)
+        self.claimed = {target: header.duration or 0.0 for target, header in headers.items()}
         media_jobs = self._media_jobs()
         todo = self._todo(MediaInfo, media_jobs)
         works = [Work(MEDIA, len(media_jobs) - todo.cached, todo.cached, _seconds(todo.jobs))]
-        self._read_media()
         timings = self.store.read_timings()
-        works += [self._work(stage, timings, jobs) for stage in self.plan.stages]
+        works += [self._work(stage, timings) for stage in self.plan.stages]
         works += [self._lacking(role, stage) for role, stage in self.plan.lacking.items()]
         possible = [stage for stage in self.plan.lacking.values() if stage is not None]
         return works + [
@@ -214,7 +217,7 @@ class _Run:
         files = [(source.dialogue, self._duration(target)) for target, source in outputs]
         return Work(role, estimate=stage.extractor.estimate(files))
 
-    def _work(self, stage: Stage, timings: Mapping[str, tuple[float, float]], workers: int) -> Work:
+    def _work(self, stage: Stage, timings: Mapping[str, tuple[float, float]]) -> Work:
         jobs = self._stage_jobs(stage)
         todo = self._todo(stage.extractor.makes, jobs)
         counts = len(jobs) - todo.cached, todo.cached, _seconds(todo.jobs)
@@ -224,7 +227,7 @@ class _Run:
         heard, took = timings.get(self._timing_key(stage), (0.0, 0.0))
         on_gpu = self._on_gpu(stage)
         cost = took / heard if heard else None if on_gpu else stage.extractor.cost
-        sharing = len(self.plan.devices) if on_gpu else workers
+        sharing = len(self.plan.devices) if on_gpu else self.workers
         return Work(stage.role, *counts, None if cost is None else counts[2] * cost / sharing)
 
     def _on_gpu(self, stage: Stage) -> bool:
@@ -246,9 +249,10 @@ class _Run:
         return jobs
 
     def _duration(self, target: Target) -> float:
+        """Of the sound; before it was decoded what its header claims, where that was read."""
         if target in self.media:
             return self.media[target].duration
-        return media.read_duration(self.sources[target].sound) or 0.0
+        return self.claimed.get(target, 0.0)
 
     def _read_media(self) -> None:
         for target in self.here:

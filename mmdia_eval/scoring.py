@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from mmdia_eval import __version__, statistics
+from mmdia_eval import sandbox as sandboxes
 from mmdia_eval.api import Metric
 from mmdia_eval.benchmark import Benchmark, load_benchmark, resolve_benchmark
 from mmdia_eval.choices import Choices
@@ -19,7 +20,7 @@ from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.judges.asking import REPLAY
 from mmdia_eval.judges.replay import replies_jsonl
 from mmdia_eval.judging import judge_records, recorded_replies
-from mmdia_eval.media import CLIPPED_ABOVE
+from mmdia_eval.media import CLIPPED_ABOVE, STEADY_BELOW
 from mmdia_eval.plan import MetricJob, Plan, make_plan
 from mmdia_eval.progress import Reporter
 from mmdia_eval.protocol import Protocol, load_protocol
@@ -81,6 +82,7 @@ def score(
     judge_url: str | None = None,
     max_judge_cost: float | None = None,
     skip_unavailable: bool = False,
+    sandbox: sandboxes.Choice = "auto",
     reporter: Reporter | None = None,
 ) -> Results:
     """Score a folder of a system's outputs.
@@ -105,6 +107,9 @@ def score(
         max_judge_cost: stop asking at this many US dollars.
         skip_unavailable: leave out metrics for which a package, a model or a command is missing,
             instead of refusing to score. They are in `Results.not_run`, each with the reason.
+        sandbox: how the outputs are opened: "auto", in a process each with the strongest isolation
+            that works here; "required", refuse to score where a process would see other files or
+            the network; "off", in the harness's own workers.
         reporter: told of the progress.
 
     Raises:
@@ -112,7 +117,7 @@ def score(
     """
     path = None if out is None else Path(out)
     unavailable: Literal["skipped", "refused"] = "skipped" if skip_unavailable else "refused"
-    choices = Choices(device, judge, judge_url, max_judge_cost, unavailable)
+    choices = Choices(device, judge, judge_url, max_judge_cost, unavailable, sandbox)
     request = prepare(outputs, task, split, protocol, benchmark, metrics, style, path, choices)
     store = Store(Path(cache) if cache else default_root())
     return execute(request, store, jobs or default_jobs(), reporter, path)[0]
@@ -265,6 +270,7 @@ def assemble(request: Request, found: RunResult) -> tuple[Results, list[Row]]:
             extractors=extractors,
             judges=judge_records(found.judges),
             accelerators=found.accelerators,
+            sandbox=request.plan.sandbox,
         ),
     )
     return results, rows
@@ -374,6 +380,12 @@ def _warnings(request: Request, found: RunResult, metrics: Sequence[MetricResult
         warnings.append(
             f"{len(clipped)} outputs have more than {CLIPPED_ABOVE:.0%} of their samples at full "
             f"scale: {_some(clipped)}"
+        )
+    usable = {id_: info for id_, info in found.media.items() if info.problem is None}
+    if steady := [id_ for id_, info in usable.items() if info.dynamics < STEADY_BELOW]:
+        warnings.append(
+            f"{len(steady)} outputs are as loud all the time, within {STEADY_BELOW:g} dB, as noise "
+            f"or a tone is and speech is not: {_some(steady)}"
         )
     warnings += [f"{role} was stopped: {why}" for role, why in found.stopped.items()]
     warnings += _judge_warnings(found)

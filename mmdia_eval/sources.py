@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from mmdia_eval import media, sandbox
 from mmdia_eval.measure import Target
 from mmdia_eval.plan import Plan
-from mmdia_eval.store import digest, file_sha256
-from mmdia_eval.types import Dialogue
+from mmdia_eval.store import digest
+from mmdia_eval.types import Dialogue, SandboxMode
 from mmdia_eval.workers import Source
 
 
@@ -31,12 +33,48 @@ def find_sources(plan: Plan) -> dict[Target, Source]:
     return found
 
 
+def in_parts(
+    sources: Mapping[Target, Source], sizes: Mapping[Target, int], room: int
+) -> list[Sequence[Target]]:
+    """The files in parts, each of no more than `room` bytes; a dialogue's stay together."""
+    of_dialogue: dict[str, list[Target]] = {}
+    for target in sources:
+        of_dialogue.setdefault(target[1], []).append(target)
+    parts: list[list[Target]] = [[]]
+    taken = 0
+    for targets in of_dialogue.values():
+        size = sum(sizes.get(target, 0) for target in targets)
+        if parts[-1] and taken + size > room:
+            parts.append([])
+            taken = 0
+        parts[-1] += targets
+        taken += size
+    return list(parts)
+
+
+def read_headers(
+    files: Mapping[Target, tuple[Path, SandboxMode]], workers: int
+) -> dict[Target, sandbox.Header]:
+    """What each file claims, each opened as it says beside it, so many at once."""
+    with ThreadPoolExecutor(workers) as threads:
+        headers = threads.map(lambda file: sandbox.read_header(*file), files.values())
+        return dict(zip(files, headers, strict=True))
+
+
 def _wanted(plan: Plan) -> Iterator[Source]:
     pictures = plan.task == 3
     for sample in plan.samples:
         if sample.output:
             driving = sample.dialogue.audio if pictures else None
-            yield Source("output", sample.dialogue, sample.output, "", driving, pictures)
+            yield Source(
+                "output",
+                sample.dialogue,
+                sample.output,
+                "",
+                driving,
+                pictures,
+                sandbox=plan.sandbox,
+            )
     for dialogue in _referenced(plan):
         if pictures and dialogue.video:
             yield Source("reference", dialogue, dialogue.video, "", dialogue.audio, pictures)
@@ -63,8 +101,9 @@ def _content(source: Source) -> str:
 
 
 def _sha256(path: Path) -> str:
-    """One that cannot be opened is left for the media door to name."""
+    """One that cannot be opened, or is too large to read, is left for the media door to name."""
     try:
-        return file_sha256(path)
-    except OSError:
-        return digest(["cannot be opened", str(path)])
+        with media.opened(path) as descriptor, open(descriptor, "rb", closefd=False) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (media.UnusableError, OSError) as error:
+        return digest(["cannot be opened", str(path), str(error)])

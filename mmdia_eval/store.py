@@ -20,6 +20,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
+from mmdia_eval.errors import UserError
 from mmdia_eval.files import write_atomic
 from mmdia_eval.types import Artifact, Audio, FloatArray, Frames
 
@@ -177,7 +178,8 @@ class Store:
         timings = self.read_timings()
         old = timings.get(extractor, (0.0, 0.0))
         timings[extractor] = (old[0] + audio_seconds, old[1] + cpu_seconds)
-        write_atomic(self._timings, json.dumps(timings, sort_keys=True).encode())
+        with contextlib.suppress(UserError):  # an estimate is not worth a run
+            write_atomic(self._timings, json.dumps(timings, sort_keys=True).encode())
 
     @property
     def _timings(self) -> Path:

@@ -89,7 +89,7 @@ class Submission:
     """One sample for each dialogue, in the benchmark's order.
 
     `extra` are names that belong to no dialogue, `refused` those that do but are not regular
-    files, with the reason; both were left unopened.
+    files with one name, with the reason; both were left unopened.
     """
 
     system: SystemInfo
@@ -127,7 +127,7 @@ def load_submission(folder: Path, dialogues: Sequence[Dialogue], task: Task) -> 
             if entry.name != SYSTEM_FILE:
                 extra.append(printable(entry.name) + ("/" if kind == "a folder" else ""))
         elif kind is not None:
-            refused.append(f"{printable(entry.name)} ({kind}, not a regular file)")
+            refused.append(f"{printable(entry.name)} ({kind})")
         elif found in outputs:
             raise UserError(
                 f"{folder}: two files for dialogue {found!r}: "
@@ -179,10 +179,14 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _kind(entry: os.DirEntry[str]) -> str | None:
-    """What an entry is, unless it is a regular file."""
-    mode = entry.stat(follow_symlinks=False).st_mode
+    """What an entry is, unless it is a regular file with one name.
+
+    A file's second name may lie among the references, which a hard link reaches as a symbolic does.
+    """
+    status = entry.stat(follow_symlinks=False)
+    mode = status.st_mode
     if stat.S_ISREG(mode):
-        return None
+        return None if status.st_nlink == 1 else "a hard link; make it a copy"
     if stat.S_ISLNK(mode):
         return "a symbolic link"
     return "a folder" if stat.S_ISDIR(mode) else "a special file"

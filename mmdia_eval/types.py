@@ -19,6 +19,10 @@ TASKS: tuple[Task, ...] = (1, 2, 3)
 Split = Literal["hard", "test", "ood", "bench"]
 SPLITS: tuple[Split, ...] = ("hard", "test", "ood", "bench")
 
+SandboxMode = Literal["bubblewrap", "namespaces", "process", "off"]
+"""How strangers' media are opened: in a process that sees one file alone, put into namespaces by
+bubblewrap or by util-linux; in a process with limits that can see more; or without any."""
+
 SAMPLE_RATE = 16_000
 FRAME_RATE = 25
 """Hz. Every engine of the harness hears mono float32 at this rate."""
@@ -172,7 +176,8 @@ class MediaInfo(Artifact):
     """What the decoder found in a file. `problem` says why no metric may use it, or is None.
 
     `duration` in seconds; `peak` in [0, 1] of full scale; `level` is the RMS in dBFS;
-    `clipped` and `active` are shares of samples and of 20 ms frames, in [0, 1].
+    `clipped` and `active` are shares of samples and of 20 ms frames, in [0, 1]; `dynamics` is how
+    far loud frames are above quiet ones, in dB.
     """
 
     kind: ClassVar[str] = "media"
@@ -183,6 +188,7 @@ class MediaInfo(Artifact):
     level: float = -200.0
     clipped: float = 0.0
     active: float = 0.0
+    dynamics: float = 0.0
     problem: str | None = None
 
 

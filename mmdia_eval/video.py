@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -50,11 +50,19 @@ def decode(path: Path, out: Path, limits: Limits = LIMITS) -> VideoInfo:
     "too_long: …", "rate: …", "gap: …", "empty: …", "truncated: …" or "size_changed: …". A bad file
     never raises. Damage that the decoder hides is counted in `decode_errors`.
     """
+    with out.open("wb") as file:
+        info = decode_into(path, file, limits)
+    if info.problem is not None:
+        out.unlink()
+    return info
+
+
+def decode_into(path: Path, file: BinaryIO, limits: Limits = LIMITS) -> VideoInfo:
+    """As `decode`, into an open file; what is in it is of no use where there is a problem."""
     try:
         with media.opened_video(path) as container, _log() as errors:
-            return _decoded(container, out, limits, errors)
+            return _decoded(container, file, limits, errors)
     except media.UnusableError as error:
-        out.unlink(missing_ok=True)
         return VideoInfo(problem=str(error))
 
 
@@ -84,25 +92,26 @@ def read_header(path: Path) -> VideoInfo:
         return VideoInfo(problem=str(error))
 
 
-def _decoded(container: Any, out: Path, limits: Limits, errors: Sequence[Any]) -> VideoInfo:
+def _decoded(container: Any, file: BinaryIO, limits: Limits, errors: Sequence[Any]) -> VideoInfo:
     stream = container.streams.video[0]
     _check_header(container, stream, limits)
+    # A picture may be larger than the header says; this is refused before its memory is taken.
+    stream.codec_context.options = {"max_pixels": str(4 * limits.pixels)}
     height, width = stream.codec_context.height, stream.codec_context.width
     count = 0
     pictures = _Pictures(container, stream, limits)
-    with out.open("wb") as file:
-        file.write(bytes(_HEADER))
-        for frame, repeats in _at_frame_rate(pictures):
-            if (frame.height, frame.width) != (height, width):
-                raise media.UnusableError(
-                    f"size_changed: {frame.width}x{frame.height} after {width}x{height}"
-                )
-            pixels = np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
-            for _ in range(repeats):
-                file.write(pixels.data)
-            count += repeats
-        file.seek(0)
-        file.write(_npy_header((count, height, width, 3)))
+    file.write(bytes(HEADER))
+    for frame, repeats in _at_frame_rate(pictures):
+        if (frame.height, frame.width) != (height, width):
+            raise media.UnusableError(
+                f"size_changed: {frame.width}x{frame.height} after {width}x{height}"
+            )
+        pixels = np.ascontiguousarray(frame.reformat(format="rgb24", threads=1).to_ndarray())
+        for _ in range(repeats):
+            file.write(pixels.data)
+        count += repeats
+    file.seek(0)
+    file.write(npy_header((count, height, width, 3)))
     # A cut file can end without an error; its header still says how many pictures there were.
     if pictures.seen < stream.frames - 1:
         raise media.UnusableError(
@@ -197,16 +206,17 @@ def _at_frame_rate(timed: Iterable[tuple[Any, Fraction]]) -> Iterator[tuple[Any,
     yield held, 1
 
 
-_HEADER = 128
+HEADER = 128
+"""Bytes of an .npy file before its pictures."""
 
 
-def _npy_header(shape: tuple[int, ...]) -> bytes:
-    """A version 1.0 header of .npy, `_HEADER` bytes long, so that the count can come last."""
+def npy_header(shape: tuple[int, ...]) -> bytes:
+    """A version 1.0 header of .npy for uint8, `HEADER` bytes long: the count can come last."""
     text = str({"descr": "|u1", "fortran_order": False, "shape": shape})
     return (
         b"\x93NUMPY\x01\x00"
-        + (_HEADER - 10).to_bytes(2, "little")
-        + (text.ljust(_HEADER - 11) + "\n").encode("latin-1")
+        + (HEADER - 10).to_bytes(2, "little")
+        + (text.ljust(HEADER - 11) + "\n").encode("latin-1")
     )
 
 

@@ -20,11 +20,19 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Literal
 
-from mmdia_eval import media, models, video
+from mmdia_eval import models, sandbox
 from mmdia_eval.api import Extractor, Inputs
 from mmdia_eval.errors import UserError
 from mmdia_eval.store import Store
-from mmdia_eval.types import Artifact, Artifacts, Audio, Dialogue, Frames, VideoInfo
+from mmdia_eval.types import (
+    Artifact,
+    Artifacts,
+    Audio,
+    Dialogue,
+    Frames,
+    SandboxMode,
+    VideoInfo,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +41,8 @@ Side = Literal["output", "reference"]
 PATIENCE = 120.0
 """Seconds a worker may take for one file, beside `PATIENCE_PER_SECOND` for each second of it."""
 PATIENCE_PER_SECOND = 60.0
+DECODING = 2.0 * sandbox.LONGEST
+"""Seconds more for decoding a file's sound and pictures, which have limits of their own."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,7 @@ class Source:
 
     Its sound is its own, or that of the benchmark's `driving` recording; `sha256` is of the content
     of both. `reference` is the content of the reference's file, where
-    its frames are wanted beside this one's.
+    its frames are wanted beside this one's. `sandbox` is how `path` is opened.
     """
 
     side: Side
@@ -51,10 +61,16 @@ class Source:
     driving: Path | None = None
     has_frames: bool = False
     reference: str | None = None
+    sandbox: SandboxMode = "off"
 
     @property
     def sound(self) -> Path:
         return self.driving or self.path
+
+    @property
+    def sound_sandbox(self) -> SandboxMode:
+        """How `sound` is opened: the driving recording is the benchmark's."""
+        return "off" if self.driving else self.sandbox
 
 
 @dataclass(frozen=True)
@@ -149,26 +165,26 @@ class Pool:
 
     def probe(self, jobs: Sequence[Job]) -> Iterator[Done]:
         """Decode each source and keep its `MediaInfo`; yields in the order they end."""
-        return self._map(_probe, jobs)
+        return self._map(_probe, jobs, DECODING)
 
     def extract(self, spec: StageSpec, jobs: Sequence[Job]) -> Iterator[Done]:
         """Run a stage over each source, longest first; yields in the order they end."""
         ordered = sorted(jobs, key=lambda job: -job.duration)
-        return self._map(_extract, ordered, spec)
+        return self._map(_extract, ordered, 0.0, spec)
 
     def decode(self, job: Job) -> Future[None]:
         """Put the job's sound into the store, ahead of who needs it elsewhere."""
         future: Future[None] = self._started().schedule(
-            _decode, args=[job], timeout=patience([job])
+            _decode, args=[job], timeout=patience([job]) + DECODING
         )
         return future
 
     def _map(
-        self, function: Callable[..., float], jobs: Sequence[Job], *arguments: Any
+        self, function: Callable[..., float], jobs: Sequence[Job], more: float, *arguments: Any
     ) -> Iterator[Done]:
         pool = self._started()
         futures = {
-            pool.schedule(function, args=[*arguments, job], timeout=patience([job])): job
+            pool.schedule(function, args=[*arguments, job], timeout=patience([job]) + more): job
             for job in jobs
         }
         for future in as_completed(futures):
@@ -235,7 +251,7 @@ def _state() -> _Worker:
 def _probe(job: Job) -> float:
     begin = time.process_time()
     source, store = job.source, _state().store
-    info, audio = media.decode(source.sound)
+    info, audio = sandbox.decode(source.sound, source.sound_sandbox)
     if audio is not None:
         store.write_audio(source.sha256, audio)
     elif source.driving:
@@ -249,7 +265,9 @@ def _probe(job: Job) -> float:
 
 
 def _decode_frames(store: Store, source: Source) -> VideoInfo:
-    return store.write_frames(source.sha256, lambda out: video.decode(source.path, out))
+    return store.write_frames(
+        source.sha256, lambda out: sandbox.decode_frames(source.path, out, source.sandbox)
+    )
 
 
 def _decode(job: Job) -> None:
@@ -287,6 +305,7 @@ def read_inputs(store: Store, job: Job) -> Inputs:
         source.path,
         _frames(store, source) if job.frames else None,
         _reference_frames(store, source) if job.reference_frames else None,
+        sandbox=source.sandbox,
     )
 
 
@@ -294,7 +313,7 @@ def _audio(store: Store, source: Source) -> Audio:
     found = store.read_audio(source.sha256)
     if found is not None:
         return found
-    info, audio = media.decode(source.sound)
+    info, audio = sandbox.decode(source.sound, source.sound_sandbox)
     if audio is None:
         raise RuntimeError(f"{source.sound} changed while it was scored: {info.problem}")
     store.write_audio(source.sha256, audio)

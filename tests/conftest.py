@@ -13,6 +13,10 @@ settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
 
+# A process for each output takes longer than what most tests do with it.
+os.environ["MMDIA_SANDBOX"] = "off"
+
+
 @pytest.fixture(scope="session")
 def real_speech() -> Path:
     """The folder `speech` of the real recordings, which are not shipped."""
@@ -20,6 +24,18 @@ def real_speech() -> Path:
     if folder is None:
         pytest.skip("set MMDIA_REAL_DATA to the folder of the real recordings")
     return Path(folder) / "speech"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many hostile things were tried, and withstood."""
+    passed = sum(
+        "hostile_case" in report.keywords for report in terminalreporter.getreports("passed")
+    )
+    failed = sum(
+        "hostile_case" in report.keywords for report in terminalreporter.getreports("failed")
+    )
+    if passed or failed:
+        terminalreporter.write_line(f"hostile suite: {passed} cases withstood, {failed} failed")
 
 
 @pytest.hookimpl(tryfirst=True)

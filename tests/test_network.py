@@ -33,7 +33,7 @@ def bench(root: Path, texts: list[str], name: str = "toy_service", **settings: A
         [0.2 + i / 16_000 for i in range(len(texts))],
         doubled={"extractor": name, "settings": {"log": str(root / "log"), **settings}},
     )
-    toy.choices = Choices(judge="toy:one")
+    toy.choices = Choices(judge="toy:one", sandbox="off")
     return toy
 
 

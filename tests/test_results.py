@@ -177,7 +177,7 @@ def test_a_failed_write_leaves_the_old_result(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(UserError, match="No space"):
         write_system(path, word_rows({"d1": 9}))
     assert path.read_bytes() == before
     assert {file.name for file in tmp_path.iterdir()} == {"r.json", "r.rows.jsonl"}

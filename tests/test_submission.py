@@ -54,8 +54,8 @@ def test_only_regular_files_are_taken(tmp_path: Path) -> None:
     submission = load_submission(folder, DIALOGUES, 1)
     assert [sample.output is not None for sample in submission.samples] == [True, False, False]
     assert submission.refused == (
-        "d_1.wav (a symbolic link, not a regular file)",
-        "output_d_2.wav (a special file, not a regular file)",
+        "d_1.wav (a symbolic link)",
+        "output_d_2.wav (a special file)",
     )
     assert submission.extra == ("more/",)
 

@@ -62,7 +62,7 @@ def samples(tmp_path: Path) -> list[Sample]:
 
 
 def plan_of(samples: list[Sample]) -> Plan:
-    return make_plan(PROTOCOL, 3, samples, (), choices=Choices())
+    return make_plan(PROTOCOL, 3, samples, (), choices=Choices(sandbox="off"))
 
 
 def statuses(result: RunResult, metric: str) -> dict[str, tuple[str, str | None]]:
@@ -146,7 +146,7 @@ def test_a_metric_may_do_without_the_reference_that_it_shows_beside(
     }
     protocol = Protocol.model_validate(PROTOCOL.model_dump() | changes)
     alone = Sample(replace(samples[1].dialogue, video=None), samples[1].output)
-    plan = make_plan(protocol, 3, [samples[0], alone], (), choices=Choices())
+    plan = make_plan(protocol, 3, [samples[0], alone], (), choices=Choices(sandbox="off"))
     result = run(plan, Store(tmp_path / "cache"), 1)
     assert [outcome.status for outcome in result.outcomes] == ["scored", "scored"]
     assert [outcome.counts["compared"] for outcome in result.outcomes] == [1.0, 0.0]
@@ -191,9 +191,9 @@ def test_own_sound_is_heard_where_the_benchmark_has_none(
 
 
 def test_metrics_of_another_task_are_not_planned(samples: list[Sample]) -> None:
-    assert make_plan(PROTOCOL, 3, samples, (), choices=Choices()).metrics
+    assert make_plan(PROTOCOL, 3, samples, (), choices=Choices(sandbox="off")).metrics
     with pytest.raises(Exception, match="nothing to score"):
-        make_plan(PROTOCOL, 1, samples, (), choices=Choices())
+        make_plan(PROTOCOL, 1, samples, (), choices=Choices(sandbox="off"))
 
 
 def test_a_distance_of_equal_sets_is_near_its_floor() -> None:

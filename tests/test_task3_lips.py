@@ -68,7 +68,7 @@ def test_each_output_has_its_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyP
         samples.append(Sample(Dialogue(name, turns), video))
         if people is not None:
             hand_in(tmp_path, name, *people)
-    plan = make_plan(protocol(tmp_path), 3, samples, (), choices=Choices())
+    plan = make_plan(protocol(tmp_path), 3, samples, (), choices=Choices(sandbox="off"))
     result = run(plan, Store(tmp_path / "cache"), 1)
     outcomes = {(o.dialogue, o.metric): o for o in result.outcomes}
     for metric in ("lse_c", "lse_d", "sa_lse_c", "sa_lse_d"):

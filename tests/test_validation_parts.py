@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 from scipy.signal import lfilter
 from typer.testing import CliRunner
 
-from mmdia_eval import media
+from mmdia_eval import media, sandbox
 from mmdia_eval.benchmark import load_benchmark, resolve_benchmark
 from mmdia_eval.cli import app
 from mmdia_eval.errors import UserError
 from mmdia_eval.protocol import load_protocol
 from mmdia_eval.results import canonical_json
 from mmdia_eval.scoring import Request
-from mmdia_eval.types import SAMPLE_RATE, Audio, FloatArray
+from mmdia_eval.types import SAMPLE_RATE, Audio, FloatArray, SandboxMode
 from mmdia_eval.validation.comment import MARK, MAX_REPORT, comment
 from mmdia_eval.validation.copies import SIMILAR, similarity
 from mmdia_eval.validation.digits import few_decimals, uneven_digits
@@ -287,14 +287,14 @@ def test_a_playlist_named_as_a_clip_meets_no_decoder(
     opened: list[Path] = []
 
     def noted(decoder: Any) -> Any:
-        def decode(path: Path) -> Any:
+        def decode(path: Path, mode: SandboxMode) -> Any:
             opened.append(path)
-            return decoder(path)
+            return decoder(path, mode)
 
         return decode
 
     for name in ("decode", "read_details"):
-        monkeypatch.setattr(media, name, noted(getattr(media, name)))
+        monkeypatch.setattr(sandbox, name, noted(getattr(sandbox, name)))
     (checked,) = validate([folder], benchmark="mini")
     assert {finding.code for finding in checked.findings} == {"audit-hash", "audit-unreadable"}
     assert AUDITED[0] not in {path.stem for path in opened if path.is_relative_to(folder)}

@@ -35,7 +35,7 @@ class Bench:
     ) -> None:
         self.root, self.log = root, root / "log"
         self.store = Store(root / "cache")
-        self.changes, self.choices = changes, Choices()
+        self.changes, self.choices = changes, Choices(sandbox="off")
         self.samples = []
         for i, text in enumerate(texts):
             path = root / f"output_d{i}.wav"

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from mmdia_eval import api, media, models
+from mmdia_eval import api, models, sandbox
 from mmdia_eval.api import Inputs, Reads
 from mmdia_eval.extractors.voices import (
     TORCH,
@@ -110,7 +110,7 @@ class WavlmEcapaEmbeddings(VoiceEmbeddings):
     def _fed(self, item: Inputs) -> Audio:
         if self.settings.sample_rate_fed == SAMPLE_RATE:
             return item.audio
-        return media.decode_at(item.path, self.settings.sample_rate_fed)
+        return sandbox.decode_at(item.path, self.settings.sample_rate_fed, item.sandbox)
 
     def embed(self, stretches: Sequence[FloatArray]) -> Sequence[FloatArray]:
         import torch  # noqa: PLC0415

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.ndimage import uniform_filter1d
 
-from mmdia_eval import media
+from mmdia_eval import sandbox
 from mmdia_eval.extractors.mel import mel_spectrogram
 from mmdia_eval.store import file_sha256
-from mmdia_eval.types import SAMPLE_RATE, Audio, Dialogue
+from mmdia_eval.types import SAMPLE_RATE, Audio, Dialogue, SandboxMode
 from mmdia_eval.validation.context import Context
 from mmdia_eval.validation.entry import Entry
 from mmdia_eval.validation.findings import Finding, found
@@ -55,7 +55,8 @@ def check_copies(entry: Entry, context: Context) -> Iterator[Finding]:
         clip = entry.folder / name
         if name not in entry.files or not is_flac(clip):
             continue
-        reference, output = _decoded(dialogues[id_].audio), _decoded(clip)
+        reference = _decoded(dialogues[id_].audio, "off")
+        output = _decoded(clip, sandbox.usual())
         if reference is None or output is None:
             continue
         compared += 1
@@ -89,8 +90,8 @@ def _hashes(dialogue: Dialogue) -> Iterator[str]:
             yield file_sha256(path)
 
 
-def _decoded(path: Path | None) -> Audio | None:
-    return None if path is None or not path.is_file() else media.decode(path)[1]
+def _decoded(path: Path | None, mode: SandboxMode) -> Audio | None:
+    return None if path is None or not path.is_file() else sandbox.decode(path, mode)[1]
 
 
 def similarity(output: Audio, reference: Audio) -> tuple[float, float]:

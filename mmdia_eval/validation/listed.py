@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 
-from mmdia_eval import media
+from mmdia_eval import sandbox
 from mmdia_eval.manifest import OUTPUT_PREFIX
 from mmdia_eval.protocol import load_protocol, protocol_names
 from mmdia_eval.store import digest, file_sha256
@@ -142,7 +142,7 @@ def _clip(entry: Entry, name: str, number: int, line: ManifestLine) -> Iterator[
     if not is_flac(path):
         yield found("audit-unreadable", "not a FLAC file", name)
         return
-    info, pcm_sha256 = media.read_details(path)
+    info, pcm_sha256 = sandbox.read_details(path, sandbox.usual())
     if info.problem is not None:
         yield found("audit-unreadable", info.problem, name)
     elif pcm_sha256 != line.pcm_sha256:

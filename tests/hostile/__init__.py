@@ -1,0 +1,1 @@
+"""What strangers may send, made by code and given to the real command line."""

@@ -1,0 +1,3 @@
+"""Fixtures of other tests."""
+
+from test_cli import invoke, outputs  # noqa: F401 - fixtures

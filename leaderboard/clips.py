@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmdia_eval import media
+from mmdia_eval import media, sandbox
+from mmdia_eval.errors import UserError
+from mmdia_eval.files import write_atomic
 from mmdia_eval.leaderboard.svg import waveform
 from mmdia_eval.manifest import ID_PATTERN
 
@@ -46,20 +47,23 @@ def find_clips(results_path: Path, dialogues: Collection[str]) -> dict[str, Path
 
 
 def place_clip(source: Path, folder: Path, base: str) -> Clip:
-    """Decode a clip and put it into `folder`; `base` is the folder's address from the page.
+    """Decode a clip and write it anew into `folder`; `base` is the folder's address from the page.
 
-    Sound is written anew, so that nothing but samples comes with it. A clip that cannot be decoded
-    is not placed.
+    Only samples and pictures come with it. A clip that cannot be decoded is not placed.
     """
+    mode = sandbox.usual()
     kind = KINDS[source.suffix]
-    info, audio = media.decode(source)
-    if audio is None:
-        return Clip(kind, None, None, 0.0, info.problem)
+    info, audio = sandbox.decode(source, mode)
+    problem = info.problem
     target = folder / source.name
     target.parent.mkdir(parents=True, exist_ok=True)
-    problem = media.write_listening_copy(source, target) if kind == "audio" else None
-    if kind == "video":
-        shutil.copyfile(source, target)
-    if problem:
+    if kind == "audio" and problem is None:
+        problem = sandbox.write_listening_copy(source, target, mode)
+    elif problem is None:
+        try:
+            write_atomic(target, sandbox.reencode_video(source, mode, media.WATCHED_VIDEO))
+        except UserError as error:
+            problem = str(error).removeprefix(f"{source}: ")
+    if audio is None or problem:
         return Clip(kind, None, None, 0.0, problem)
     return Clip(kind, f"{base}/{source.name}", waveform(audio.samples), audio.duration, None)

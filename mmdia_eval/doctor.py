@@ -17,6 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from mmdia_eval import model_listing, models
@@ -97,11 +99,14 @@ def readiness(name: str, task: Task) -> Readiness:
     ready: list[str] = []
     lacking: dict[str, list[str]] = {}
     for entry in protocol.metrics:
+        if task not in (entry.tasks or protocol.tasks):
+            continue
         try:
             make_plan(protocol, task, (), (), [entry.name])
         except ProblemsError as error:
             for problem in error.problems:
-                lacking.setdefault(problem, []).append(entry.name)
+                why = problem.removeprefix(f"metric {entry.name!r}: ")
+                lacking.setdefault(why, []).append(entry.name)
         else:
             ready.append(entry.name)
     return Readiness(name, task, tuple(ready), {why: tuple(m) for why, m in lacking.items()})
@@ -113,7 +118,7 @@ def as_json(report: Report) -> str:
 
 
 def print_report(report: Report) -> None:
-    """One table of what is here, and one of what each protocol lacks."""
+    """What is here, what each protocol can run, and what the other metrics lack, once each."""
     console = plain_console()
     table = plain_table()
     for title in ("", "what", "found"):
@@ -125,15 +130,32 @@ def print_report(report: Report) -> None:
         topic = fact.topic
     console.print(table)
     console.print()
-    protocols = plain_table()
-    for title in ("protocol", "task", "metrics that can run, and what the others lack"):
-        protocols.add_column(title, overflow="fold")
-    for found in report.protocols:
+    console.print(_can_run(report.protocols))
+    console.print()
+    for why, wanting in _wanting(report.protocols).items():
+        console.print(Text(why, "yellow"), soft_wrap=True)
+        for protocol, metrics in wanting.items():
+            console.print(Padding(Text(f"{protocol}: {', '.join(metrics)}"), (0, 0, 0, 4)))
+
+
+def _can_run(protocols: Sequence[Readiness]) -> Table:
+    table = plain_table()
+    for title in ("protocol", "task", "metrics that can run"):
+        table.add_column(title)
+    for found in protocols:
         count = len(found.ready) + len({m for names in found.lacking.values() for m in names})
-        protocols.add_row(found.protocol, str(found.task), f"{len(found.ready)} of {count}")
+        table.add_row(found.protocol, str(found.task), f"{len(found.ready)} of {count}")
+    return table
+
+
+def _wanting(protocols: Sequence[Readiness]) -> Mapping[str, Mapping[str, Sequence[str]]]:
+    """What is lacking, each with the protocols and their metrics that lack it."""
+    wanting: dict[str, dict[str, list[str]]] = {}
+    for found in protocols:
         for why, names in found.lacking.items():
-            protocols.add_row("", "", Text(f"{', '.join(names)}: {why}", "yellow"))
-    console.print(protocols)
+            of_protocol = wanting.setdefault(why, {}).setdefault(found.protocol, [])
+            of_protocol += [name for name in names if name not in of_protocol]
+    return wanting
 
 
 def _torch() -> list[Fact]:

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -145,9 +146,16 @@ def test_a_service_that_cannot_be_reached_fails_its_stage(
     assert len(toy.lines("close")) == 1
 
 
-def test_ctrl_c_stops_promptly_and_keeps_what_is_done(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """What a shell starts in the background ignores Ctrl-C, and so would these tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_stops_promptly_and_keeps_what_is_done(tmp_path: Path) -> None:
     toy = bench(tmp_path, ["ok"] * 30, seconds=0.3)
 
     def press() -> None:

@@ -13,7 +13,6 @@ from typing import TypeVar
 from pydantic import NonNegativeFloat, ValidationError
 
 from mmdia_eval.errors import UserError
-from mmdia_eval.files import write_atomic
 from mmdia_eval.manifest import problems_of
 from mmdia_eval.plan import Plan
 from mmdia_eval.results import Record, Results
@@ -126,13 +125,9 @@ class _Reader:
         return [(role, artifact) for role, artifact in read if artifact is not None]
 
 
-def write_details(path: Path, results: Results, details: Iterable[Details]) -> Results:
-    """Write `<stem>.details.jsonl` beside the results file `path`; the results that name it."""
-    data = "".join(f"{one.model_dump_json()}\n" for one in details).encode()
-    target = path.with_name(f"{path.stem}.details.jsonl")
-    write_atomic(target, data)
-    found = {"details_file": target.name, "details_sha256": hashlib.sha256(data).hexdigest()}
-    return results.model_copy(update=found)
+def details_jsonl(details: Iterable[Details]) -> bytes:
+    """The lines of `<stem>.details.jsonl`."""
+    return "".join(f"{one.model_dump_json()}\n" for one in details).encode()
 
 
 def read_details(results_path: Path, results: Results) -> Sequence[Details]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mmdia_eval.errors import UserError
@@ -19,21 +20,31 @@ def write_atomic(path: Path, data: bytes) -> None:
         KeyLeakError: `data` holds the key of a service; nothing is written.
         UserError: the disk is full, or it cannot be written there; what was there is kept.
     """
-    refuse_keys(data, path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    write_together({path: data})
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """As `write_atomic`, of files that name each other: none is replaced before all are written."""
+    temporary: dict[Path, Path] = {}
+    path = Path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
-            file.write(data)
-        temporary.replace(path)
+        for path, data in contents.items():
+            refuse_keys(data, path)
+            temporary[path] = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary[path].open("xb") as file:
+                file.write(data)
+        for path, written in temporary.items():
+            written.replace(path)
     except OSError as error:
-        _remove(temporary)
+        _remove(temporary.values())
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
     except BaseException:
-        _remove(temporary)
+        _remove(temporary.values())
         raise
 
 
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink()
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -27,7 +27,7 @@ from pydantic import (
 )
 
 from mmdia_eval.errors import UserError
-from mmdia_eval.files import write_atomic
+from mmdia_eval.files import write_together
 from mmdia_eval.manifest import problems_of
 from mmdia_eval.strict_json import json_lines, parse_json, read_bytes
 from mmdia_eval.submission import DisplayName, Kind
@@ -379,27 +379,33 @@ def unreliable_judges(results: Results) -> dict[str, str]:
 
 
 def write_results(
-    path: Path, results: Results, rows: Iterable[Row], replies: bytes | None = None
+    path: Path,
+    results: Results,
+    rows: Iterable[Row],
+    replies: bytes | None = None,
+    details: bytes | None = None,
 ) -> Results:
-    """Write `rows` to `<stem>.rows.jsonl` and then `results` to `path`, each atomically.
+    """Write `results` to `path` and `rows` to `<stem>.rows.jsonl`: both or neither.
 
-    `replies` are the lines of `<stem>.judge.jsonl`, None where no judge had a part. Equal input
-    gives equal bytes: rows are sorted by dialogue and metric, keys by name. Returns the results as
-    written, with the names and hashes of the files beside them.
+    `replies` are the lines of `<stem>.judge.jsonl`, None where no judge had a part; `details` those
+    of `<stem>.details.jsonl`. Equal input gives equal bytes: rows are sorted by dialogue and
+    metric, keys by name. Returns the results as written, with the names and hashes of the files
+    beside them.
     """
     ordered = sorted(rows, key=lambda row: (row.dialogue, row.metric))
-    data = "".join(f"{_row_json(row)}\n" for row in ordered).encode()
-    beside = {"rows": (path.with_name(f"{path.stem}.rows.jsonl"), data)}
+    lines = "".join(f"{_row_json(row)}\n" for row in ordered).encode()
+    beside = {"rows": (path.with_name(f"{path.stem}.rows.jsonl"), lines)}
     if replies is not None:
         beside["replies"] = (path.with_name(f"{path.stem}.judge.jsonl"), replies)
+    if details is not None:
+        beside["details"] = (path.with_name(f"{path.stem}.details.jsonl"), details)
     named: dict[str, str] = {}
     for what, (file, content) in beside.items():
         named[f"{what}_file"] = file.name
         named[f"{what}_sha256"] = hashlib.sha256(content).hexdigest()
     written = Results.model_validate({**dict(results), **named})
-    for file, content in beside.values():
-        write_atomic(file, content)
-    write_atomic(path, canonical_json(written.model_dump(mode="json")))
+    itself = canonical_json(written.model_dump(mode="json"))
+    write_together({**dict(beside.values()), path: itself})
     return written
 
 

@@ -15,7 +15,7 @@ from mmdia_eval import sandbox as sandboxes
 from mmdia_eval.api import Metric
 from mmdia_eval.benchmark import Benchmark, load_benchmark, resolve_benchmark
 from mmdia_eval.choices import Choices
-from mmdia_eval.details import details_of, write_details
+from mmdia_eval.details import details_jsonl, details_of
 from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.judges.asking import REPLAY
 from mmdia_eval.judges.replay import replies_jsonl
@@ -131,10 +131,10 @@ def execute(
     results, rows = assemble(request, found)
     if out is None:
         return results, rows
-    results = write_details(out, results, details_of(request.plan, found, store))
     replies, _ = recorded_replies(found.judges)
     lines = replies_jsonl(replies) if found.judges else None
-    return write_results(out, results, rows, lines), rows
+    details = details_jsonl(details_of(request.plan, found, store))
+    return write_results(out, results, rows, lines, details), rows
 
 
 def prepare(

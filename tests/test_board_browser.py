@@ -13,7 +13,7 @@ import soundfile
 from browser import CHROMIUM
 from example_results import make_results, metric_result, word_rows
 
-from mmdia_eval.details import Details, HeardWord, Judged, ScriptTurn, Voice, write_details
+from mmdia_eval.details import Details, HeardWord, Judged, ScriptTurn, Voice, details_jsonl
 from mmdia_eval.leaderboard.build import build_leaderboard
 from mmdia_eval.leaderboard.published import FOLDER
 from mmdia_eval.results import ProtocolRecord, Row, SystemRecord, write_results
@@ -62,7 +62,7 @@ def write_system(folder: Path, name: str, errors: int, **changes: Any) -> Path:
         voices=[Voice(start=0, end=1, speaker="0"), Voice(start=1, end=2, speaker=name)],
         judged=[Judged(role="judge", answers={"quality": 4}, rationale=name)],
     )
-    write_results(path, write_details(path, results, [details]), rows)
+    write_results(path, results, rows, details=details_jsonl([details]))
     return path
 
 

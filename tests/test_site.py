@@ -18,8 +18,8 @@ from mmdia_eval.details import (
     Judged,
     ScriptTurn,
     Voice,
+    details_jsonl,
     read_details,
-    write_details,
 )
 from mmdia_eval.errors import UserError
 from mmdia_eval.leaderboard import svg
@@ -278,7 +278,7 @@ def test_details_come_back_and_are_those_of_the_results(tmp_path: Path) -> None:
     rows = word_rows({"d0": 1})
     path = tmp_path / "a.json"
     results = make_results(metrics=[metric_result("wer", rows)])
-    written = write_results(path, write_details(path, results, [one]), rows)
+    written = write_results(path, results, rows, details=details_jsonl([one]))
     assert read_results(path) == written
     assert list(read_details(path, written)) == [one]
     (tmp_path / "a.details.jsonl").write_text("{}\n")

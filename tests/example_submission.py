@@ -16,6 +16,7 @@ import numpy as np
 import soundfile
 
 from mmdia_eval import media
+from mmdia_eval.details import Details, HeardWord, ScriptTurn, details_jsonl
 from mmdia_eval.measure import Outcome
 from mmdia_eval.results import read_results, write_results
 from mmdia_eval.run import RunResult
@@ -103,7 +104,21 @@ def write_scored(path: Path, request: Request, found: Iterable[Outcome]) -> None
     hashes = {s.dialogue.id: file_sha256(s.output) for s in request.plan.samples if s.output}
     run = RunResult(tuple(found), {}, hashes, 0, {}, (), {})
     results, rows = assemble(request, run)
-    write_results(path, results, rows)
+    heard = [said_of(s.dialogue) for s in request.plan.samples if s.output]
+    write_results(path, results, rows, details=details_jsonl(heard))
+
+
+def said_of(dialogue: Dialogue) -> Details:
+    """A recogniser that hears half a second of each turn's first word."""
+    script = [ScriptTurn(speaker=turn.speaker, text=turn.text) for turn in dialogue.turns]
+    words = [
+        HeardWord(text=turn.text.split()[0], start=float(n), end=n + 0.5)
+        for n, turn in enumerate(script)
+    ]
+    seconds = dialogue.duration or 10.0
+    return Details(
+        dialogue=dialogue.id, seconds=seconds, script=script, words=words, voices=[], judged=[]
+    )
 
 
 def make_submission(folder: Path) -> tuple[Path, Request]:

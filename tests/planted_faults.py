@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -59,6 +60,15 @@ class Planted:
             next(line for line in manifest if line["dialogue"] == dialogue).update(changes)
 
         example.edit_manifest(self.folder, changed)
+
+    def beside(self, kind: str, name: str, data: bytes, hashed: bytes | None = None) -> None:
+        """A further file that the results name, by the sha256 of `hashed` or else of `data`."""
+        path = self.folder / RESULTS.replace(".json", f".{name}.jsonl")
+        path.write_bytes(data)
+        sha256 = hashlib.sha256(data if hashed is None else hashed).hexdigest()
+        self.results(
+            lambda record: record.update({f"{kind}_file": path.name, f"{kind}_sha256": sha256})
+        )
 
     def entry_of_base(self, name: str = example.NAME) -> Path:
         """A copy of the submission on a board that it is checked against."""
@@ -169,9 +179,14 @@ def _(on: Planted) -> None:
     on.line(OTHERS[0], bytes=-1)
 
 
-@fault("judge-schema")
+@fault("replies-schema")
 def _(on: Planted) -> None:
-    (on.folder / "judge.jsonl").write_text('{"dialogue": "mini_test_01"}\n')
+    on.beside("replies", "judge", b'{"dialogue": "mini_test_01"}\n')
+
+
+@fault("details-schema")
+def _(on: Planted) -> None:
+    on.beside("details", "details", b'{"dialogue": "mini_test_01", "seconds": -1}\n')
 
 
 # The files against each other
@@ -179,12 +194,20 @@ def _(on: Planted) -> None:
 
 @fault("results-name")
 def _(on: Planted) -> None:
-    (on.folder / RESULTS).rename(on.folder / "task1.hard.json")
-    (on.folder / ROWS).rename(on.folder / "task1.hard.rows.jsonl")
-    edit(
-        on.folder / "task1.hard.json",
-        lambda record: record.update(rows_file="task1.hard.rows.jsonl"),
-    )
+    for ending in (".json", ".rows.jsonl", ".details.jsonl"):
+        (on.folder / f"task1.test{ending}").rename(on.folder / f"task1.hard{ending}")
+    named = {f"{kind}_file": f"task1.hard.{kind}.jsonl" for kind in ("rows", "details")}
+    edit(on.folder / "task1.hard.json", lambda record: record.update(named))
+
+
+@fault("replies-hash")
+def _(on: Planted) -> None:
+    on.beside("replies", "judge", b"", b"another")
+
+
+@fault("details-hash")
+def _(on: Planted) -> None:
+    on.beside("details", "details", b"", b"another")
 
 
 @fault("results-differ")

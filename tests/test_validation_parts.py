@@ -30,6 +30,7 @@ from mmdia_eval.types import SAMPLE_RATE, Audio, FloatArray, SandboxMode
 from mmdia_eval.validation.comment import MARK, MAX_REPORT, comment
 from mmdia_eval.validation.copies import SIMILAR, similarity
 from mmdia_eval.validation.digits import few_decimals, uneven_digits
+from mmdia_eval.validation.entry import read_entry
 from mmdia_eval.validation.findings import found
 from mmdia_eval.validation.format import is_folder_name
 from mmdia_eval.validation.locate import line_of
@@ -191,6 +192,14 @@ def test_packing_names_the_blanks(made: tuple[Path, Request], tmp_path: Path) ->
     assert [path.name for path in sorted((tmp_path / NAME / "audit").iterdir())] == [
         f"{id_}.flac" for id_ in AUDITED
     ]
+
+
+def test_rows_without_results_are_found(made: tuple[Path, Request], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(made[0], tmp_path / NAME))
+    (folder / "task1.hard.rows.jsonl").touch()
+    _, findings = read_entry(folder)
+    assert [finding.code for finding in findings] == ["file-missing"]
+    assert "task1.hard.json" in findings[0].message
 
 
 def test_packing_refuses_what_was_not_scored(made: tuple[Path, Request], tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
@@ -12,25 +11,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from mmdia_eval.details import Details
 from mmdia_eval.errors import UserError
+from mmdia_eval.judges.replay import RecordedReply
 from mmdia_eval.manifest import problems_of
-from mmdia_eval.results import Record, Results, Row
+from mmdia_eval.results import Results, Row
+from mmdia_eval.store import file_sha256
 from mmdia_eval.strict_json import json_lines, parse_json
 from mmdia_eval.submission import printable
 from mmdia_eval.validation.findings import Finding, found
 from mmdia_eval.validation.format import (
     AUDIT,
     AUDIT_NAME,
-    JUDGE,
+    ENDINGS,
     MANIFEST,
     MAX_BYTES,
     MAX_TOTAL,
     README,
     RESULTS_NAME,
     SUBMISSION,
-    JudgeLine,
     ManifestLine,
     SubmissionRecord,
     is_folder_name,
@@ -43,7 +44,7 @@ SECRET = re.compile(
 )
 """Keys of OpenAI and its like, Google, Hugging Face, GitHub."""
 
-AnyRecord = TypeVar("AnyRecord", bound=Record)
+AnyRecord = TypeVar("AnyRecord", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Numbered:
 
 @dataclass(frozen=True)
 class Run:
-    """A results file and its rows, None where they are not those that it was made from."""
+    """A results file and its rows, None where they cannot be read."""
 
     file: str
     text: str
@@ -65,7 +66,11 @@ class Run:
 
     @property
     def rows_file(self) -> str:
-        return self.file.removesuffix(".json") + ".rows.jsonl"
+        return self.beside(".rows.jsonl")
+
+    def beside(self, ending: str) -> str:
+        """The file of the same run whose name ends so."""
+        return self.file.removesuffix(".json") + ending
 
     def line(self, metric: str, *path: str) -> int | None:
         """Where the metric, or something in it, stands."""
@@ -130,16 +135,17 @@ class _Reader:
         total = sum(self.files.values())
         if total > MAX_TOTAL:
             self.add("total-too-large", f"{total:,} bytes; at most {MAX_TOTAL:,}")
-        results = [
-            name for name in self.files if (m := RESULTS_NAME.fullmatch(name)) and m[2] == ".json"
-        ]
+        scored = [match for name in self.files if (match := RESULTS_NAME.fullmatch(name))]
+        results = [match[0] for match in scored if match[2] == ".json"]
         for name in (SUBMISSION, MANIFEST):
             if name not in self.files:
                 self.add("file-missing", f"there is no {name}")
         if not results:
             self.add("file-missing", "there is no results file")
+        for match in scored:
+            if f"{match[1]}.json" not in self.files:
+                self.add("file-missing", f"there is no {match[1]}.json, whose {match[0]} is")
         self._readme()
-        self._lines(JUDGE, JudgeLine, "judge-schema")
         text, submission = self._submission()
         return Entry(
             self.folder,
@@ -251,25 +257,30 @@ class _Reader:
                 self.add("results-schema", problem, name, line_of(text, item["loc"]))
             return None
         run = Run(name, text, results, None)
-        return Run(name, text, results, self._rows(run))
+        rows = self._beside(run, ".rows.jsonl", Row)
+        self._beside(run, ".judge.jsonl", RecordedReply)
+        self._beside(run, ".details.jsonl", Details)
+        if rows is None or run.rows_file in self._named_in_findings():
+            return run
+        return Run(name, text, results, tuple(Numbered(number, row) for number, row in rows))
 
-    def _rows(self, run: Run) -> tuple[Numbered, ...] | None:
-        data = self._bytes(run.rows_file)
-        if data is None:
-            if run.rows_file not in self._named_in_findings():
-                self.add("file-missing", f"there is no {run.rows_file}")
+    def _beside(
+        self, run: Run, ending: str, model: type[AnyRecord]
+    ) -> tuple[tuple[int, AnyRecord], ...] | None:
+        """The sound lines of a file that belongs to a run; None where there is none."""
+        file, kind = run.beside(ending), ENDINGS[ending]
+        named: str | None = getattr(run.results, f"{kind}_file")
+        lines = self._lines(file, model, f"{kind}-schema")
+        if lines is None:
+            if named is not None and file not in self._named_in_findings():
+                self.add("file-missing", f"there is no {file}")
             return None
-        if run.results.rows_file != run.rows_file:
-            self.add("rows-hash", f"{run.file} names {run.results.rows_file} as its rows", run.file)
-        if hashlib.sha256(data).hexdigest() != run.results.rows_sha256:
-            line = line_of(run.text, ["rows_sha256"])
-            self.add("rows-hash", f"the sha256 of {run.rows_file} is another", run.file, line)
-        before = len(self.findings)
-        rows = tuple(
-            Numbered(number, row)
-            for number, row in self._sound_lines(data, run.rows_file, Row, "rows-schema")
-        )
-        return rows if len(self.findings) == before else None
+        if named != file:
+            self.add(f"{kind}-hash", f"{run.file} names {named} as its {kind}", run.file)
+        elif file_sha256(self.folder / file) != getattr(run.results, f"{kind}_sha256"):
+            line = line_of(run.text, [f"{kind}_sha256"])
+            self.add(f"{kind}-hash", f"the sha256 of {file} is another", run.file, line)
+        return lines
 
     def _named_in_findings(self) -> set[str | None]:
         return {finding.file for finding in self.findings}
@@ -277,10 +288,10 @@ class _Reader:
 
 def _kind_of(name: str) -> str | None:
     """The kind of file, a key of `MAX_BYTES`; None for a name that is not of the format."""
-    if name in (SUBMISSION, MANIFEST, JUDGE, README):
+    if name in (SUBMISSION, MANIFEST, README):
         return name
     if match := RESULTS_NAME.fullmatch(name):
-        return "results" if match[2] == ".json" else "rows"
+        return ENDINGS[match[2]]
     inner = name.removeprefix(f"{AUDIT}/")
     return AUDIT if inner != name and AUDIT_NAME.fullmatch(inner) else None
 

@@ -125,7 +125,8 @@ CODES: dict[str, Code] = {
     "results-schema": _e("not a results file", _UNCHANGED),
     "rows-schema": _e("a line that is not a row of results", _UNCHANGED),
     "manifest-schema": _e("a line that is not one of a manifest", _PACK),
-    "judge-schema": _e("a line that is not a reply of a judge", "see submissions/SUBMITTING.md"),
+    "replies-schema": _e("a line that is not a reply of a judge", _UNCHANGED),
+    "details-schema": _e("a line that is not what the engines said of an output", _UNCHANGED),
     # The files against each other
     "results-name": _e(
         "a results file's name does not say its task, split and style",
@@ -146,6 +147,8 @@ CODES: dict[str, Code] = {
         "a model file of another sha256 than the listed was used", "score with the listed files"
     ),
     "rows-hash": _e("the rows are not those that the results were made from", _UNCHANGED),
+    "replies-hash": _e("the judge's replies are not those that the results name", _UNCHANGED),
+    "details-hash": _e("the engines' findings are not those that the results name", _UNCHANGED),
     # Results against the protocol and the benchmark
     "protocol-unknown": _e("no such protocol, or another version of it", _AGAIN),
     "metric-unknown": _e("a metric that the protocol does not have", _AGAIN),

@@ -1,4 +1,4 @@
-"""The files of a submission beside its results: submission.json, manifest.jsonl, judge.jsonl.
+"""The files of a submission: their names, their sizes, and what stands in those of its own.
 
 submissions/SUBMITTING.md says the same to people, docs/submission.schema.json to programs.
 """
@@ -16,22 +16,17 @@ from mmdia_eval.results import Record, Sha256, Split
 from mmdia_eval.submission import DisplayName
 from mmdia_eval.types import Task
 
-SUBMISSION, MANIFEST, JUDGE, README, AUDIT = (
-    "submission.json",
-    "manifest.jsonl",
-    "judge.jsonl",
-    "README.md",
-    "audit",
-)
+SUBMISSION, MANIFEST, README, AUDIT = "submission.json", "manifest.jsonl", "README.md", "audit"
 AUDIT_EXTENSIONS: dict[Task, str] = {1: ".flac", 2: ".flac", 3: ".mp4"}
 MiB = 2**20
 MAX_BYTES = {
     SUBMISSION: 64 * 1024,
     MANIFEST: 8 * MiB,
-    JUDGE: 32 * MiB,
     README: 64 * 1024,
     "results": 16 * MiB,
     "rows": 32 * MiB,
+    "replies": 32 * MiB,
+    "details": 32 * MiB,
     AUDIT: 10 * MiB,
 }
 """What a file of each kind may have."""
@@ -39,8 +34,16 @@ MAX_TOTAL = 100 * MiB
 """Bytes of a whole folder."""
 
 FOLDER_NAME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})_[a-z0-9-]{1,40}_[a-z0-9-]{1,60}")
+ENDINGS = {
+    ".json": "results",
+    ".rows.jsonl": "rows",
+    ".judge.jsonl": "replies",
+    ".details.jsonl": "details",
+}
+"""What `mmdia-eval score` writes of a split, by how the name ends."""
 RESULTS_NAME = re.compile(
-    r"(task[123]\.(?:hard|test|ood|bench)(?:\.(?:description|triplet))?)(\.json|\.rows\.jsonl)"
+    r"(task[123]\.(?:hard|test|ood|bench)(?:\.(?:description|triplet))?)"
+    rf"({'|'.join(map(re.escape, ENDINGS))})"
 )
 AUDIT_NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,127})(\.flac|\.mp4)", re.ASCII)
 
@@ -173,18 +176,6 @@ class ManifestLine(Record):
     fps: PositiveFloat | None = None
     audit_sha256: Sha256 | None = None
     problem: str | None = None
-
-
-class JudgeLine(Record):
-    """One reply of a judge, as it came; never a key or a header."""
-
-    dialogue: DialogueId
-    role: str
-    model: str
-    prompt_sha256: Sha256
-    reply: str
-    answers: dict[str, int | str]
-    problem: str | None
 
 
 def submission_schema() -> dict[str, Any]:

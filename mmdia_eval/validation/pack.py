@@ -20,6 +20,7 @@ from mmdia_eval.store import digest, file_sha256
 from mmdia_eval.submission import load_submission, read_system
 from mmdia_eval.types import Sample, Task
 from mmdia_eval.validation.format import (
+    ENDINGS,
     MANIFEST,
     README,
     SUBMISSION,
@@ -94,8 +95,12 @@ def _copy_results(path: Path, run: Results, made: Path) -> None:
     read_rows(path)
     style = f".{run.style}" if run.style else ""
     stem = f"task{run.task}.{run.split}{style}"
-    renamed = run.model_copy(update={"rows_file": f"{stem}.rows.jsonl"})
-    shutil.copyfile(path.with_name(str(run.rows_file)), made / f"{stem}.rows.jsonl")
+    named: dict[str, str] = {}
+    for ending, kind in ENDINGS.items():
+        if source := getattr(run, f"{kind}_file", None):
+            named[f"{kind}_file"] = f"{stem}{ending}"
+            shutil.copyfile(path.with_name(source), made / f"{stem}{ending}")
+    renamed = run.model_copy(update=named)
     write_atomic(made / f"{stem}.json", canonical_json(renamed.model_dump(mode="json")))
 
 

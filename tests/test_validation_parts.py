@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -32,7 +33,7 @@ from mmdia_eval.validation.copies import SIMILAR, similarity
 from mmdia_eval.validation.digits import few_decimals, uneven_digits
 from mmdia_eval.validation.entry import read_entry
 from mmdia_eval.validation.findings import found
-from mmdia_eval.validation.format import is_folder_name
+from mmdia_eval.validation.format import ManifestLine, SubmissionRecord, is_folder_name
 from mmdia_eval.validation.locate import line_of
 from mmdia_eval.validation.pack import pack
 from mmdia_eval.validation.report import make_report, write_report
@@ -192,6 +193,15 @@ def test_packing_names_the_blanks(made: tuple[Path, Request], tmp_path: Path) ->
     assert [path.name for path in sorted((tmp_path / NAME / "audit").iterdir())] == [
         f"{id_}.flac" for id_ in AUDITED
     ]
+
+
+def test_the_examples_for_submitters_are_of_the_format() -> None:
+    text = (Path(__file__).parents[1] / "submissions" / "SUBMITTING.md").read_text("utf-8")
+    record, lines = (
+        re.findall(rf"```{kind}\n(.*?)```", text, re.S)[0] for kind in ("json", "jsonl")
+    )
+    SubmissionRecord.model_validate_json(record)
+    assert len([ManifestLine.model_validate_json(line) for line in lines.splitlines()]) == 3
 
 
 def test_rows_without_results_are_found(made: tuple[Path, Request], tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, get_args
 
-from mmdia_eval import media, sandbox
+from mmdia_eval import media, reencode, sandbox
 from mmdia_eval.errors import UserError
 from mmdia_eval.judges.client import Media
 from mmdia_eval.types import Audio, Dialogue, SandboxMode, Style
@@ -81,7 +81,7 @@ def keyframes(dialogue: Dialogue) -> list[str | Media]:
     for number, frame in enumerate(dialogue.keyframes, start=1):
         seen = f", shows {frame.speaker}" if frame.speaker else ""
         parts.append(f"Picture {number} of {len(dialogue.keyframes)}, at {frame.time:.1f} s{seen}:")
-        parts.append(Media(media.read_picture(frame.path), "image/jpeg"))
+        parts.append(Media(reencode.picture(frame.path), "image/jpeg"))
     return parts
 
 

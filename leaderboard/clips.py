@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmdia_eval import media, sandbox
+from mmdia_eval import reencode, sandbox
 from mmdia_eval.errors import UserError
 from mmdia_eval.files import write_atomic
 from mmdia_eval.leaderboard.svg import waveform
@@ -61,7 +61,7 @@ def place_clip(source: Path, folder: Path, base: str) -> Clip:
         problem = sandbox.write_listening_copy(source, target, mode)
     elif problem is None:
         try:
-            write_atomic(target, sandbox.reencode_video(source, mode, media.WATCHED_VIDEO))
+            write_atomic(target, sandbox.reencode_video(source, mode, reencode.WATCHED_VIDEO))
         except UserError as error:
             problem = str(error).removeprefix(f"{source}: ")
     if audio is None or problem:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from mmdia_eval import media, video
+from mmdia_eval import media, reencode, video
 from mmdia_eval.errors import UserError
 from mmdia_eval.types import Audio
 
@@ -131,12 +131,12 @@ def _frames(task: _Task) -> Mapping[str, Any]:
 
 def _video_copy(task: _Task) -> Mapping[str, Any]:
     """In the form that `argument` says, with the samples that lie in `data`, if any, for sound."""
-    form = media.VideoForm(**task.argument)
+    form = reencode.VideoForm(**task.argument)
     samples = np.frombuffer(task.data.read(), np.float32)
     task.data.seek(0)
     task.data.truncate()
     sound = Audio(samples, form.sample_rate) if len(samples) else None
-    task.data.write(media.reencode_video(task.path, form=form, sound=sound))
+    task.data.write(reencode.video(task.path, form=form, sound=sound))
     return {}
 
 

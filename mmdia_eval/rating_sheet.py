@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mmdia_eval import media, sandbox
+from mmdia_eval import reencode, sandbox
 from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.files import write_atomic
 from mmdia_eval.leaderboard.pages import render_page
@@ -167,13 +167,13 @@ def _write_clips(clips: Sequence[Clip], folder: Path) -> None:
 def _write_clip(clip: Clip, folder: Path, mode: SandboxMode) -> None:
     if clip.task == 3:
         video = sandbox.reencode_video(
-            clip.source, mode, media.WATCHED_VIDEO, sound=clip.dialogue.audio
+            clip.source, mode, reencode.WATCHED_VIDEO, sound=clip.dialogue.audio
         )
         write_atomic(folder / clip.file, video)
     elif problem := sandbox.write_listening_copy(clip.source, folder / clip.file, mode):
         raise UserError(f"{clip.source}: {problem}")
     for name, keyframe in clip.pictures.items():
-        write_atomic(folder / name, media.read_picture(keyframe.path))
+        write_atomic(folder / name, reencode.picture(keyframe.path))
 
 
 def _data(clips: Sequence[Clip], dimensions: Sequence[Dimension], task: Task, title: str) -> str:

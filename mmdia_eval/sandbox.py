@@ -20,7 +20,7 @@ from typing import IO, Any, Literal, TypeVar, get_args
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from mmdia_eval import media, video
+from mmdia_eval import media, reencode, video
 from mmdia_eval.errors import UserError
 from mmdia_eval.isolation import (
     CLIP,
@@ -223,10 +223,10 @@ def decode_frames(path: Path, out: Path, mode: SandboxMode) -> VideoInfo:
 def reencode_video(
     path: Path,
     mode: SandboxMode,
-    form: media.VideoForm = media.SMALL_VIDEO,
+    form: reencode.VideoForm = reencode.SMALL_VIDEO,
     sound: Path | None = None,
 ) -> bytes:
-    """As `media.reencode_video`; `sound` is a recording of the benchmark's, which is opened here.
+    """As `reencode.video`; `sound` is a recording of the benchmark's, which is opened here.
 
     Where it cannot be used the copy has the video's own.
     """
@@ -234,7 +234,7 @@ def reencode_video(
     if sound is not None and media.decode(sound)[1] is not None:
         other = media.decode_at(sound, form.sample_rate)
     if mode == "off":
-        return media.reencode_video(path, form=form, sound=other)
+        return reencode.video(path, form=form, sound=other)
     with tempfile.TemporaryFile() as data:
         if other is not None:  # the decoder finds it in the file that it is to write
             data.write(other.samples.tobytes())

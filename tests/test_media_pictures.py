@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mmdia_eval import media
+from mmdia_eval import media, reencode
 from mmdia_eval.errors import UserError
 from mmdia_eval.types import Audio
 
@@ -67,7 +67,7 @@ def test_a_picture_keeps_what_is_seen_and_loses_its_tags(
 ) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png(two_colours))
-    plain = media.read_picture(path)
+    plain = reencode.picture(path)
     assert SECRET in path.read_bytes()
     assert SECRET not in plain
     seen = pixels_of(plain).astype(int)
@@ -75,7 +75,7 @@ def test_a_picture_keeps_what_is_seen_and_loses_its_tags(
     assert np.abs(seen[:, :40] - (200, 40, 40)).max() < 12
     assert np.abs(seen[:, 60:] - (40, 40, 200)).max() < 12
     path.write_bytes(jpeg_with_comment(plain))
-    again = media.read_picture(path)
+    again = reencode.picture(path)
     assert SECRET not in again
     assert np.abs(pixels_of(again).astype(int) - seen).mean() < 3
 
@@ -83,7 +83,7 @@ def test_a_picture_keeps_what_is_seen_and_loses_its_tags(
 def test_a_large_picture_is_made_small(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png(np.full((700, 1400, 3), 90, np.uint8)))
-    assert pixels_of(media.read_picture(path)).shape == (384, 768, 3)
+    assert pixels_of(reencode.picture(path)).shape == (384, 768, 3)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_what_is_no_picture_is_named(tmp_path: Path, content: bytes, says: str) 
     path = tmp_path / "a.png"
     path.write_bytes(content)
     with pytest.raises(UserError, match=says) as caught:
-        media.read_picture(path)
+        reencode.picture(path)
     assert str(path) in str(caught.value)
 
 
@@ -109,7 +109,7 @@ def test_links_are_not_followed(two_colours: Pixels, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(two_colours))
     (tmp_path / "b.png").symlink_to(tmp_path / "a.png")
     with pytest.raises(UserError, match="unreadable"):
-        media.read_picture(tmp_path / "b.png")
+        reencode.picture(tmp_path / "b.png")
 
 
 def write_video(path: Path, frames: int = 60, rate: int = 50, with_sound: bool = True) -> None:
@@ -134,7 +134,7 @@ def write_video(path: Path, frames: int = 60, rate: int = 50, with_sound: bool =
 
 def test_a_video_is_made_small_and_loses_its_tags(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4")
-    plain = media.reencode_video(tmp_path / "a.mp4")
+    plain = reencode.video(tmp_path / "a.mp4")
     assert SECRET in (tmp_path / "a.mp4").read_bytes()
     assert SECRET not in plain
     (tmp_path / "b.mp4").write_bytes(plain)
@@ -154,7 +154,7 @@ def test_a_video_is_made_small_and_loses_its_tags(tmp_path: Path) -> None:
 
 def test_a_video_without_sound_stays_without(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", frames=10, with_sound=False)
-    (tmp_path / "b.mp4").write_bytes(media.reencode_video(tmp_path / "a.mp4"))
+    (tmp_path / "b.mp4").write_bytes(reencode.video(tmp_path / "a.mp4"))
     with av.open(str(tmp_path / "b.mp4")) as container:
         assert [stream.type for stream in container.streams] == ["video"]
 
@@ -165,10 +165,10 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
     for content in (b"", b"#EXTM3U\nhttp://example.org/a.mp4\n", path.read_bytes()[:400]):
         path.write_bytes(content)
         with pytest.raises(UserError, match=r"a\.mp4: "):
-            media.reencode_video(path)
+            reencode.video(path)
     write_video(path, frames=60)
     with pytest.raises(UserError, match="too_long"):
-        media.reencode_video(path, media.Limits(duration=0.5))
+        reencode.video(path, media.Limits(duration=0.5))
 
 
 def test_a_recording_is_written_as_plain_wav() -> None:

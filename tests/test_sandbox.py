@@ -18,7 +18,7 @@ import pytest
 import soundfile
 from tiny_video import pictures, write_video
 
-from mmdia_eval import decoder, isolation, media, sandbox, video
+from mmdia_eval import decoder, isolation, media, reencode, sandbox, video
 from mmdia_eval.errors import UserError
 from mmdia_eval.isolation import Ended, run_limited
 from mmdia_eval.types import MediaInfo, SandboxMode, VideoInfo
@@ -80,13 +80,13 @@ def test_every_operation_gives_what_the_open_door_gives(
     at = sandbox.decode_at(speech, 48_000, mode)
     np.testing.assert_array_equal(at.samples, media.decode_at(speech, 48_000).samples)
     assert at.sample_rate == 48_000
-    form, sound = media.VideoForm(24, 30, 24_000), media.decode_at(speech, 24_000)
+    form, sound = reencode.VideoForm(24, 30, 24_000), media.decode_at(speech, 24_000)
     # x264 does not give the same bytes twice; its pictures' size and the sound are the same.
     assert seen(tmp_path, sandbox.reencode_video(clip, mode)) == seen(
-        tmp_path, media.reencode_video(clip)
+        tmp_path, reencode.video(clip)
     )
     assert seen(tmp_path, sandbox.reencode_video(clip, mode, form, speech)) == seen(
-        tmp_path, media.reencode_video(clip, form=form, sound=sound)
+        tmp_path, reencode.video(clip, form=form, sound=sound)
     )
     assert sandbox.read_header(speech, mode).duration == 2.0
     assert sandbox.read_header(clip, mode).frame_bytes == video.frame_bytes(clip)

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mmdia_eval import media, video
+from mmdia_eval import media, reencode, video
 from mmdia_eval.benchmark import Benchmark, load_benchmark, resolve_benchmark
 from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.files import write_atomic
@@ -173,7 +173,7 @@ def _line(sample: Sample, task: Task) -> ManifestLine:
 def _write_clip(source: Path, clip: Path, task: Task) -> list[str]:
     clip.parent.mkdir(exist_ok=True)
     if task == 3:
-        write_atomic(clip, media.reencode_video(source))
+        write_atomic(clip, reencode.video(source))
         return []
     problem = media.write_listening_copy(source, clip)
     return [f"{source}: {problem}"] if problem else []

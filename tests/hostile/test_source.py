@@ -82,16 +82,14 @@ def test_the_check_sees_what_it_is_for(line: str) -> None:
     assert [what for name, call in calls(ast.parse(line)) for what in complaints(name, call)]
 
 
-DOOR = (
-    "decode",
-    "decode_at",
-    "read_details",
-    "read_duration",
-    "reencode_video",
-    "write_listening_copy",
-)
+DOORS = {
+    "media": {"decode", "decode_at", "read_details", "read_duration", "write_listening_copy"},
+    "video": {"decode", "frame_bytes", "read_header"},
+    "reencode": {"video"},
+}
 OPEN_MEDIA = {
     "mmdia_eval/media.py": "the door itself",
+    "mmdia_eval/reencode.py": "what writes anew behind the door",
     "mmdia_eval/decoder.py": "the decoder's process",
     "mmdia_eval/sandbox.py": "what chooses between the two",
     "mmdia_eval/benchmark_check.py": "the benchmark's recordings",
@@ -104,18 +102,14 @@ OPEN_MEDIA = {
 
 
 def opens_media(tree: ast.AST) -> bool:
-    door = {f"media.{name}" for name in DOOR} | {
-        "video.decode",
-        "video.frame_bytes",
-        "video.read_header",
-    }
-    imported = any(
-        isinstance(node, ast.ImportFrom)
-        and node.module in ("mmdia_eval.media", "mmdia_eval.video")
-        and {alias.name for alias in node.names} & {*DOOR, "frame_bytes", "read_header"}
+    doors = {f"{module}.{name}" for module, names in DOORS.items() for name in names}
+    imported = {
+        f"{(node.module or '').removeprefix('mmdia_eval.')}.{alias.name}"
         for node in ast.walk(tree)
-    )
-    return imported or any(name in door for name, _ in calls(tree))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    return bool(doors & (imported | {name for name, _ in calls(tree)}))
 
 
 def test_only_these_open_media_outside_a_sandbox() -> None:
@@ -135,6 +129,7 @@ OPENERS = {
     "librosa.load",
 }
 USE_OPENERS = {
+    "mmdia_eval/reencode.py": "a picture from memory; writes",
     "mmdia_eval/media.py": "the door itself",
     "mmdia_eval/example_clips.py": "writes",
     "mmdia_eval/example_systems.py": "writes",

@@ -17,7 +17,7 @@ from mmdia_eval.types import Dialogue, Segment, Turn
 def benchmark(root: Path, name: str = "x") -> Path:
     media = root / "media"
     media.mkdir(parents=True)
-    soundfile.write(media / "good.wav", np.sin(np.arange(160, dtype=np.float32)), 16_000)
+    soundfile.write(media / "good.wav", np.sin(np.arange(16_000, dtype=np.float32)), 16_000)
     (media / "text.wav").write_text("no sound")
     (media / "empty.wav").write_bytes(b"")
     (media / "film.mp4").write_bytes(b"film")

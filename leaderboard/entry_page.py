@@ -10,7 +10,7 @@ from typing import NamedTuple
 from mmdia_eval import display
 from mmdia_eval.details import Details, Judged, read_details
 from mmdia_eval.leaderboard import svg
-from mmdia_eval.leaderboard.boards import Board, Cell, tab_of
+from mmdia_eval.leaderboard.boards import Board, Cell, NotRun, not_run, tab_of
 from mmdia_eval.leaderboard.clips import Clip, find_clips, place_clip
 from mmdia_eval.leaderboard.pairs import Difference
 from mmdia_eval.leaderboard.reading import Entry, is_stale, voice_of
@@ -28,7 +28,7 @@ class MetricView:
     metric: MetricResult
     cell: Cell
     differences: tuple[Difference, ...]
-    plot: svg.Strip | None
+    plot: svg.Histogram | None
     stale: bool
 
 
@@ -58,6 +58,7 @@ class ResultView:
     entry: Entry
     board: Board | None
     metrics: tuple[MetricView, ...]
+    not_run: tuple[NotRun, ...]
     names: tuple[str, ...]
     rows: tuple[tuple[str, tuple[DialogueCell, ...]], ...]
     dialogues: tuple[DialogueView, ...]
@@ -84,6 +85,7 @@ def view_result(entry: Entry, boards: Sequence[Board], out: Path) -> ResultView:
             _metric(entry, metric, cells, board, list(by_metric[metric.name].values()))
             for metric in entry.results.metrics
         ),
+        not_run([entry]),
         tuple(m.name for m in entry.results.metrics if by_metric[m.name]),
         tuple(
             (
@@ -113,7 +115,7 @@ def _cells(entry: Entry, boards: Sequence[Board]) -> dict[tuple[str, str], Cell]
         for row in board.all_rows
         if row.entry is entry
         for column, cell in zip(board.columns, row.cells, strict=True)
-        if column.metric is not None and column.judge == voice_of(entry.results, column.name)[0]
+        if column.judge == voice_of(entry.results, column.name)[0]
     }
 
 
@@ -137,7 +139,7 @@ def _metric(
         metric,
         cells.get((metric.name, metric.version), plain),
         tuple(differences),
-        svg.strip(values, metric.value, band),
+        svg.histogram(values, metric.value, band),
         is_stale(metric),
     )
 
@@ -152,9 +154,16 @@ def _dialogue_cell(metric: MetricResult, row: Row | None) -> DialogueCell:
 
 
 def _dialogues(entry: Entry, ids: Sequence[str], out: Path) -> tuple[DialogueView, ...]:
-    """Those with a clip, and the first others that there is something to read of."""
-    details = {one.dialogue: one for one in read_details(entry.path, entry.results)}
-    clips = find_clips(entry.path, set(ids))
+    """Those with a clip, and the first others that there is something to read of.
+
+    What has left the tables is heard no more.
+    """
+    details = {
+        one.dialogue: one
+        for one in read_details(entry.path, entry.results)
+        if one.words or one.voices or one.judged
+    }
+    clips = {} if entry.gone else find_clips(entry.path, set(ids))
     others = [id_ for id_ in sorted(details) if id_ not in clips]
     shown = [*sorted(clips), *others[: max(0, SHOWN - len(clips))]]
     return tuple(_dialogue(entry, id_, details.get(id_), clips.get(id_), out) for id_ in shown)

@@ -82,8 +82,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "audit" / "d01.flac").write_text("<script>window.xss=1</script>")
     (folder / "audit" / "d02.html").write_text("<script>window.xss=1</script>")
     out = tmp_path_factory.mktemp("site")
-    build_leaderboard([folder], out, published=FOLDER, release="first")
-    return out
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MMDIA_CACHE", str(out / "cache"))
+        build_leaderboard([folder], out / "site", published=FOLDER, release="first")
+    return out / "site"
 
 
 @pytest.fixture(scope="module")
@@ -243,8 +245,10 @@ def test_the_entry_page_plays_and_explains(site: Path, tab: Any) -> None:
     script.locator("[data-at]").last.click()
     tab.wait_for_function("document.querySelector('audio').currentTime >= 1")
     assert script.locator("del").all_inner_texts() == ["there."]
-    assert "above beta" in tab.locator("main").inner_text().replace("\n", " ")
-    assert "ground truth the reference" in tab.locator("main").inner_text().replace("\n", " ")
+    said = " ".join(tab.locator("main").inner_text().split())
+    assert "against the next better, beta" in said
+    assert "against the next worse, delta" in said
+    assert "against the ground truth, the reference" in said
     assert tab.locator("svg.lanes rect").count() >= 2
     assert "The clip is not shown" in tab.locator("main").inner_text()
     tab.locator("summary", has_text="quality 4").first.click()

@@ -9,7 +9,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from example_results import make_results, metric_result, word_rows, write_system
 from example_submission import make_submission
 
@@ -135,7 +137,7 @@ def test_ground_truth_and_baselines_stand_first_and_are_not_ranked(tmp_path: Pat
     html = (tmp_path / "site" / "index.html").read_text("utf-8")
     assert html.count("<b>") - html.count("<b>Bold</b>") >= 1
     entry = (tmp_path / "site" / "e" / f"{id_of('bad')}.html").read_text("utf-8")
-    assert "ground truth</span>" in entry
+    assert "against the ground truth, <a" in entry
 
 
 def test_development_results_are_never_ranked(tmp_path: Path) -> None:
@@ -344,15 +346,20 @@ def test_words_are_laid_beside_the_script() -> None:
 
 
 def test_plots_stay_inside_their_frame() -> None:
-    plot = svg.strip([0.1] * 90 + [0.5], 0.2, (0.1, 0.7))
+    plot = svg.histogram([0.1] * 90 + [0.5], 0.2, (0.1, 0.7))
     assert plot is not None
-    assert (plot.low, plot.high) == (0.1, 0.7)
-    assert plot.height <= (svg.TALLEST + 1) * svg.DOT + 4
-    assert plot.mark is not None
-    assert 0 < plot.mark < svg.WIDTH
-    assert svg.strip([], None, None) is None
-    same = svg.strip([2.0, 2.0], 2.0, None)
+    assert (plot.low, plot.high, plot.count) == (0.1, 0.7, 91)
+    floor = svg.HEIGHT - svg.AXIS
+    assert plot.bars == f"M0 {floor}v-{floor - 1}h7v{floor - 1}zM208 {floor}v-1h7v1z"
+    assert plot.mark == pytest.approx(svg.WIDTH / 6, abs=0.1)
+    assert plot.band == pytest.approx((0, svg.WIDTH))
+    assert svg.histogram([], None, None) is None
+    same = svg.histogram([2.0, 2.0], 2.0, None)
     assert same is not None
+    assert same.bars.startswith("M0 ")
+    rounded = svg.histogram([2.0, 2.0 + 4e-16], 2.0, (2.0, 2.0))
+    assert rounded is not None
+    assert rounded.bars.count("z") == 1
     voices = [Voice(start=0, end=1, speaker="b"), Voice(start=1, end=4, speaker="a")]
     lanes = svg.lanes([*voices, Voice(start=5, end=6, speaker="b")], 4.0)
     assert [lane.speaker for lane in lanes] == ["b", "a"]
@@ -365,3 +372,48 @@ def test_a_submissions_folder_goes_on_the_board_as_it_is(tmp_path: Path) -> None
     (table, *_) = data(tmp_path / "site")["tables"]
     assert [result["id"] for result in table["results"]] == [folder.name]
     assert (tmp_path / "site" / "e" / f"{folder.name}.html").is_file()
+
+
+@pytest.fixture
+def with_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of results with a clip, and the user's cache in `tmp_path`."""
+    monkeypatch.setenv("MMDIA_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "in"
+    system(folder, "a")
+    (folder / "audit").mkdir()
+    tone = 0.3 * np.sin(np.arange(32000) / 9)
+    soundfile.write(folder / "audit" / "d0.flac", tone, 16000)
+    return folder
+
+
+def test_a_clip_is_made_once_and_copied_from_then_on(
+    with_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_leaderboard([with_clip], tmp_path / "site", release="first")
+    (clip,) = (tmp_path / "site" / "e").rglob("d0.flac")
+    (released,) = (tmp_path / "site" / "releases").rglob("d0.flac")
+    assert clip.read_bytes() == released.read_bytes()
+    (kept,) = (tmp_path / "cache" / "clips").rglob("*.flac")
+    page = next((tmp_path / "site" / "e").glob("a-*.html")).read_text()
+    with monkeypatch.context() as patch:
+        patch.setattr("mmdia_eval.sandbox.decode", lambda *_: pytest.fail("decoded again"))
+        build_leaderboard([with_clip], tmp_path / "again")
+    (again,) = (tmp_path / "again" / "e").rglob("d0.flac")
+    assert again.read_bytes() == clip.read_bytes()
+    assert next((tmp_path / "again" / "e").glob("a-*.html")).read_text() == page
+    kept.write_bytes(b"<script>")
+    build_leaderboard([with_clip], tmp_path / "mended")
+    (mended,) = (tmp_path / "mended" / "e").rglob("d0.flac")
+    assert mended.read_bytes() == clip.read_bytes()
+
+
+def test_a_withdrawn_entry_is_heard_no_more(with_clip: Path, tmp_path: Path) -> None:
+    pages = tmp_path / "site" / "e"
+    build_leaderboard([with_clip], tmp_path / "site")
+    assert list(pages.rglob("d0.flac"))
+    state(tmp_path / "entries", id_of("a"), {"status": "withdrawn"})
+    system(tmp_path / "other", "b", 9)
+    both = [with_clip, tmp_path / "other"]
+    build_leaderboard(both, tmp_path / "site", entries=tmp_path / "entries")
+    assert not list(pages.rglob("d0.flac"))
+    assert (pages / f"{id_of('a')}.html").is_file()

@@ -59,6 +59,10 @@ class _Site:
         return [board for tab in self.tabs for board in tab.boards]
 
     @property
+    def ids(self) -> set[str]:
+        return {entry.id for entry in self.entries}
+
+    @property
     def gone(self) -> list[Entry]:
         return [entry for entry in self.entries if entry.gone]
 
@@ -175,7 +179,7 @@ def _write(site: _Site, out: Path, releases: tuple[Link, ...]) -> None:
     write_atomic(out / "results.csv", board_csv(site.boards, site.published))
     pages = out / "e"
     placed = set()
-    for id_ in sorted({entry.id for entry in site.entries}):
+    for id_ in sorted(site.ids):
         views = _views(site, id_, out)
         write_atomic(pages / f"{id_}.html", _entry_page(site, id_, views).encode())
         clips = [one.clip for view in views for one in view.dialogues if one.clip]
@@ -183,7 +187,6 @@ def _write(site: _Site, out: Path, releases: tuple[Link, ...]) -> None:
     for path in pages.rglob("*"):
         if path.suffix in {".html", *KINDS} and path not in placed:
             path.unlink()  # of an earlier build
-    known = {entry.id for entry in site.entries}
     changes = sorted(
         ((change, id_) for id_, state in site.states for change in state.changes),
         key=lambda pair: (pair[0].when, pair[1]),
@@ -195,7 +198,7 @@ def _write(site: _Site, out: Path, releases: tuple[Link, ...]) -> None:
             style="page.css",
             scripts=[],
             changes=changes,
-            known=known,
+            known=site.ids,
         )
         write_atomic(out / "changelog.html", page.encode())
     index = render_page(
@@ -208,6 +211,7 @@ def _write(site: _Site, out: Path, releases: tuple[Link, ...]) -> None:
         newest=max(entry.results.provenance.created for entry in site.entries),
         verifications=sorted({e.verification for e in site.entries if not e.gone}),
         about=about,
+        known=site.ids,
         splits=sorted({board.split for board in site.boards}),
         protocols=sorted({board.protocol.name for board in site.boards}),
     )
@@ -230,6 +234,7 @@ def _entry_page(site: _Site, id_: str, views: Sequence[ResultView]) -> str:
         system=views[0].entry.results.system,
         state=state,
         about=about,
+        known=site.ids,
         views=views,
         display=display,
     )

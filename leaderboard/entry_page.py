@@ -32,11 +32,15 @@ class MetricView:
     stale: bool
 
 
-class DialogueCell(NamedTuple):
-    """What became of a dialogue under a metric: its value, or its status with the reason."""
+class DialogueRow(NamedTuple):
+    """What became of a dialogue under each metric: its value, or its status.
 
-    text: str
-    reason: str | None
+    `reasons` has one for each metric, None where it was scored; it is empty where all were.
+    """
+
+    id: str
+    texts: tuple[str, ...]
+    reasons: tuple[str | None, ...]
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class ResultView:
     metrics: tuple[MetricView, ...]
     not_run: tuple[NotRun, ...]
     names: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[DialogueCell, ...]], ...]
+    rows: tuple[DialogueRow, ...]
     dialogues: tuple[DialogueView, ...]
 
 
@@ -78,6 +82,7 @@ def view_result(entry: Entry, boards: Sequence[Board], out: Path) -> ResultView:
         by_metric.setdefault(row.metric, {})[row.dialogue] = row
     cells = _cells(entry, mine)
     ids = sorted({row.dialogue for row in rows})
+    shown = [metric for metric in entry.results.metrics if by_metric[metric.name]]
     return ResultView(
         entry,
         board,
@@ -86,18 +91,8 @@ def view_result(entry: Entry, boards: Sequence[Board], out: Path) -> ResultView:
             for metric in entry.results.metrics
         ),
         not_run([entry]),
-        tuple(m.name for m in entry.results.metrics if by_metric[m.name]),
-        tuple(
-            (
-                id_,
-                tuple(
-                    _dialogue_cell(metric, by_metric[metric.name].get(id_))
-                    for metric in entry.results.metrics
-                    if by_metric[metric.name]
-                ),
-            )
-            for id_ in ids
-        ),
+        tuple(metric.name for metric in shown),
+        tuple(_dialogue_row(id_, shown, by_metric) for id_ in ids),
         _dialogues(entry, ids, out),
     )
 
@@ -144,13 +139,22 @@ def _metric(
     )
 
 
-def _dialogue_cell(metric: MetricResult, row: Row | None) -> DialogueCell:
+def _dialogue_row(
+    id_: str, metrics: Sequence[MetricResult], by_metric: Mapping[str, Mapping[str, Row]]
+) -> DialogueRow:
+    rows = [by_metric[metric.name].get(id_) for metric in metrics]
+    texts = tuple(_outcome(metric, row) for metric, row in zip(metrics, rows, strict=True))
+    reasons = tuple(row.reason if row else None for row in rows)
+    return DialogueRow(id_, texts, reasons if any(reasons) else ())
+
+
+def _outcome(metric: MetricResult, row: Row | None) -> str:
     if row is None:
-        return DialogueCell(display.NO_VALUE, None)
+        return display.NO_VALUE
     if row.status == "scored":
-        return DialogueCell(display.number(metric, row.value), None)
+        return display.number(metric, row.value)
     value = "" if row.value is None else f"{display.number(metric, row.value)}, "
-    return DialogueCell(value + row.status.replace("_", " "), row.reason)
+    return value + row.status.replace("_", " ")
 
 
 def _dialogues(entry: Entry, ids: Sequence[str], out: Path) -> tuple[DialogueView, ...]:

@@ -289,6 +289,8 @@ def test_rows_in_another_spelling_are_still_read_strictly(tmp_path: Path) -> Non
     for twisted, problem in (
         (lines[0].replace('"status"', '"dialogue":"z","status"'), "given twice"),
         (lines[0].replace('"status":"scored"', '"status":"good"'), "not a row"),
+        (f"{lines[0]},{lines[0]}", "not valid JSON"),
+        (lines[0].replace(',"metric"', '\n"metric"'), "not valid JSON"),
     ):
         text = "\n".join([twisted, *lines[1:]]).encode()
         path.with_name("a.rows.jsonl").write_bytes(text)

@@ -470,7 +470,7 @@ def _rows_as_written(data: bytes) -> list[Row] | None:
         rows = _ROWS.validate_json(array)
     except ValidationError:
         return None
-    without = None if any(row.group for row in rows) else {"__all__": {"group"}}
+    without = None if any(row.group is not None for row in rows) else {"__all__": {"group"}}
     same = len(rows) == len(lines) and _ROWS.dump_json(rows, exclude=without) == array
     return rows if same else None
 

@@ -140,6 +140,20 @@ def test_ground_truth_and_baselines_stand_first_and_are_not_ranked(tmp_path: Pat
     assert "against the ground truth, <a" in entry
 
 
+@pytest.mark.parametrize(("films", "ranks"), [(None, [[1, 1], [2, 2]]), (2, [[1, 2], [1, 2]])])
+def test_two_films_tell_nobody_apart(tmp_path: Path, films: int | None, ranks: Any) -> None:
+    for name, errors in (("a", 2), ("b", 15)):
+        rows = [
+            row.model_copy(update={"group": films and f"film {number % films}"})
+            for number, row in enumerate(word_rows({f"d{n:02}": errors + n % 3 for n in range(12)}))
+        ]
+        path = tmp_path / "in" / f"{name}.json"
+        write_system(path, rows, protocol=STRICT, system=SystemRecord(name=name))
+    build_leaderboard([tmp_path / "in"], tmp_path / "site")
+    (table,) = data(tmp_path / "site")["tables"]
+    assert [result["ranks"]["wer"] for result in table["results"]] == ranks
+
+
 def test_development_results_are_never_ranked(tmp_path: Path) -> None:
     embedded = ProtocolRecord(name="embedded", version="1", sha256="a" * 64, comparable=False)
     for name, errors in (("a", 1), ("b", 15)):

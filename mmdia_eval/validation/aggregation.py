@@ -94,6 +94,8 @@ def _row(metric: Metric, row: Row, dialogue: Dialogue | None) -> Iterator[tuple[
             yield "row-value", f"the value is {row.value}, its counts give {value}"
     if dialogue is None:
         return
+    if row.group != dialogue.group:
+        yield "row-reference", f"the group is {row.group}, not {dialogue.group}"
     why_not = metric.not_applicable(dialogue)
     if (why_not is None) != (row.status != "not_applicable"):
         yield "row-applicable", f"{row.status}, but {why_not or 'the metric applies'}"

@@ -95,10 +95,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def site(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("site")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MMDIA_CACHE", str(out / "cache"))
-        build_leaderboard([results], out / "site", published=FOLDER, release="first")
-    return out / "site"
+    build_leaderboard([results], out, published=FOLDER, release="first")
+    return out
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +107,7 @@ def with_states(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         change = {"status": status, "reason": "why <b>", "who": "M", "when": "2026-11-21"}
         id_ = entry_id(Path("x.json"), SystemRecord(name=name, organization=name))
         (out / f"{id_}.json").write_text(json.dumps({"schema_version": "1.0", "changes": [change]}))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MMDIA_CACHE", str(out / "cache"))
-        build_leaderboard([results], out / "site", published=FOLDER, entries=out)
+    build_leaderboard([results], out / "site", published=FOLDER, entries=out)
     return out / "site"
 
 

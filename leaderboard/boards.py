@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -27,19 +27,21 @@ from mmdia_eval.results import (
 Section = Literal["ranked", "development", "stale"]
 ColumnKey = tuple[str, str, str, str, str]
 """Name, registered metric, version; the judge and the sha256 of its question, "" without one."""
+NotRun = tuple[str, tuple[str, ...]]
+"""A reason, and the metrics that were not run for it."""
 
 
 @dataclass(frozen=True)
 class Column:
     """One version of one metric. `signatures` says how, and for which systems where they differ.
 
-    `metric` is None where no system of the table was measured. `judge` are the models whose
-    verdicts it rests on: those of different judges share no column.
+    `judge` are the models whose verdicts it rests on: those of different judges share no column.
+    `metric` is the result of one of the systems, for what all of them share.
     """
 
     name: str
     judge: str
-    metric: MetricResult | None
+    metric: MetricResult
     signatures: tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -73,7 +75,10 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Board:
-    """What may stand in one table. `pinned` are ground truth and baselines, never ranked."""
+    """What may stand in one table. `pinned` are ground truth and baselines, never ranked.
+
+    `not_run` are the metrics that no system of the table was measured by.
+    """
 
     id: str
     tab: str
@@ -83,6 +88,7 @@ class Board:
     benchmark: BenchmarkRecord
     split: str
     columns: tuple[Column, ...]
+    not_run: tuple[NotRun, ...]
     pinned: tuple[TableRow, ...]
     rows: tuple[TableRow, ...]
     pairs: BoardPairs = field(repr=False)
@@ -180,7 +186,6 @@ def _board(group: Sequence[Entry], *, stale: bool) -> Board:
     )
     protocol = first.protocol
     kinds = [row.entry.results.system.kind for row in rows]
-    style = f", style as {first.style}" if first.style else ""
     return Board(
         id="-".join(
             [
@@ -193,11 +198,12 @@ def _board(group: Sequence[Entry], *, stale: bool) -> Board:
         ),
         tab=tab_of(first),
         section=section,
-        title=f"Task {first.task}, {first.split} split{style}",
+        title=f"{first.split.capitalize()} split, protocol {protocol.name} {protocol.version}",
         protocol=protocol,
         benchmark=first.benchmark,
         split=first.split,
         columns=tuple(_column(group, key, column) for key, column in columns.items()),
+        not_run=() if stale else not_run(group, {key[:2] for key in columns}),
         pinned=tuple(
             row
             for wanted in ("ground_truth", "baseline")
@@ -218,12 +224,19 @@ def _columns(group: Sequence[Entry], *, stale: bool) -> dict[ColumnKey, dict[int
                 voice = voice_of(entry.results, metric.name)
                 key = (metric.name, metric.metric, metric.version, *voice)
                 columns.setdefault(key, {})[index] = metric
-    measured = {key[:2] for key in columns}
-    for entry in [] if stale else group:
+    return columns
+
+
+def not_run(
+    group: Sequence[Entry], measured: Collection[tuple[str, str]] = ()
+) -> tuple[NotRun, ...]:
+    """The metrics that were not run, without those measured all the same, under each reason."""
+    names: dict[str, dict[str, None]] = {}
+    for entry in group:
         for left in entry.results.not_run:
             if (left.name, left.metric) not in measured:
-                columns.setdefault((left.name, left.metric, "", "", ""), {})
-    return columns
+                names.setdefault(left.reason, {})[left.name] = None
+    return tuple((reason, tuple(found)) for reason, found in names.items())
 
 
 def _column(group: Sequence[Entry], key: ColumnKey, column: dict[int, MetricResult]) -> Column:
@@ -232,7 +245,7 @@ def _column(group: Sequence[Entry], key: ColumnKey, column: dict[int, MetricResu
         systems.setdefault(metric.signature, []).append(group[index].name)
     alone = len(systems) == 1
     signatures = tuple((text, () if alone else tuple(names)) for text, names in systems.items())
-    return Column(key[0], key[3], next(iter(column.values()), None), signatures)
+    return Column(key[0], key[3], next(iter(column.values())), signatures)
 
 
 def _best(group: Sequence[Entry], column: dict[int, MetricResult]) -> str | None:
@@ -269,6 +282,8 @@ def _cell(
     if metric is None:
         left = (one for one in results.not_run if (one.name, one.metric) == column[:2])
         why = next((one.reason for one in left), None)
+        if any(m.name == column[0] and is_stale(m) for m in results.metrics):
+            return Cell("stale", why="of another version of the metric: see the stale values below")
         return Cell(display.NOT_RUN, why=why) if why else Cell(display.NO_VALUE)
     value = display.number(metric, metric.value)
     companion = display.companion(metric)

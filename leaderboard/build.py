@@ -15,11 +15,12 @@ from mmdia_eval import display
 from mmdia_eval.errors import UserError
 from mmdia_eval.files import write_atomic
 from mmdia_eval.leaderboard.boards import Board, make_boards, tab_of
-from mmdia_eval.leaderboard.entry_page import view_result
+from mmdia_eval.leaderboard.clips import KINDS
+from mmdia_eval.leaderboard.entry_page import ResultView, view_result
 from mmdia_eval.leaderboard.export import board_csv, board_data
 from mmdia_eval.leaderboard.pages import render_page
 from mmdia_eval.leaderboard.published import PublishedTable, read_published
-from mmdia_eval.leaderboard.reading import Entry, read_entries
+from mmdia_eval.leaderboard.reading import Entry, about, read_entries
 from mmdia_eval.leaderboard.states import EntryState, read_states
 from mmdia_eval.results import Results, canonical_json
 
@@ -56,6 +57,10 @@ class _Site:
     @property
     def boards(self) -> list[Board]:
         return [board for tab in self.tabs for board in tab.boards]
+
+    @property
+    def ids(self) -> set[str]:
+        return {entry.id for entry in self.entries}
 
     @property
     def gone(self) -> list[Entry]:
@@ -172,9 +177,16 @@ def _write(site: _Site, out: Path, releases: tuple[Link, ...]) -> None:
     data = board_data(site.boards, site.gone, site.published)
     write_atomic(out / "leaderboard.json", canonical_json(data))
     write_atomic(out / "results.csv", board_csv(site.boards, site.published))
-    for id_ in sorted({entry.id for entry in site.entries}):
-        write_atomic(out / "e" / f"{id_}.html", _entry_page(site, id_, out).encode())
-    known = {entry.id for entry in site.entries}
+    pages = out / "e"
+    placed = set()
+    for id_ in sorted(site.ids):
+        views = _views(site, id_, out)
+        write_atomic(pages / f"{id_}.html", _entry_page(site, id_, views).encode())
+        clips = [one.clip for view in views for one in view.dialogues if one.clip]
+        placed |= {pages / f"{id_}.html", *(pages / clip.href for clip in clips if clip.href)}
+    for path in pages.rglob("*"):
+        if path.suffix in {".html", *KINDS} and path not in placed:
+            path.unlink()  # of an earlier build
     changes = sorted(
         ((change, id_) for id_, state in site.states for change in state.changes),
         key=lambda pair: (pair[0].when, pair[1]),
@@ -186,7 +198,7 @@ def _write(site: _Site, out: Path, releases: tuple[Link, ...]) -> None:
             style="page.css",
             scripts=[],
             changes=changes,
-            known=known,
+            known=site.ids,
         )
         write_atomic(out / "changelog.html", page.encode())
     index = render_page(
@@ -198,23 +210,31 @@ def _write(site: _Site, out: Path, releases: tuple[Link, ...]) -> None:
         display=display,
         newest=max(entry.results.provenance.created for entry in site.entries),
         verifications=sorted({e.verification for e in site.entries if not e.gone}),
+        about=about,
+        known=site.ids,
         splits=sorted({board.split for board in site.boards}),
         protocols=sorted({board.protocol.name for board in site.boards}),
     )
     write_atomic(out / "index.html", index.encode())
 
 
-def _entry_page(site: _Site, id_: str, out: Path) -> str:
+def _views(site: _Site, id_: str, out: Path) -> list[ResultView]:
     entries = [entry for entry in site.entries if entry.id == id_]
     order = sorted(entries, key=lambda e: (e.results.task, e.results.style or "", e.results.split))
+    return [view_result(entry, site.boards, out) for entry in order]
+
+
+def _entry_page(site: _Site, id_: str, views: Sequence[ResultView]) -> str:
     state = next((state for known, state in site.states if known == id_), None)
     return render_page(
         "entry.html.j2",
         style="page.css",
         scripts=["popovers.js", "entry.js"],
         id=id_,
-        system=order[0].results.system,
+        system=views[0].entry.results.system,
         state=state,
-        views=[view_result(entry, site.boards, out) for entry in order],
+        about=about,
+        known=site.ids,
+        views=views,
         display=display,
     )

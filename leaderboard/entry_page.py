@@ -10,7 +10,7 @@ from typing import NamedTuple
 from mmdia_eval import display
 from mmdia_eval.details import Details, Judged, read_details
 from mmdia_eval.leaderboard import svg
-from mmdia_eval.leaderboard.boards import Board, Cell, tab_of
+from mmdia_eval.leaderboard.boards import Board, Cell, NotRun, not_run, tab_of
 from mmdia_eval.leaderboard.clips import Clip, find_clips, place_clip
 from mmdia_eval.leaderboard.pairs import Difference
 from mmdia_eval.leaderboard.reading import Entry, is_stale, voice_of
@@ -28,15 +28,19 @@ class MetricView:
     metric: MetricResult
     cell: Cell
     differences: tuple[Difference, ...]
-    plot: svg.Strip | None
+    plot: svg.Histogram | None
     stale: bool
 
 
-class DialogueCell(NamedTuple):
-    """What became of a dialogue under a metric: its value, or its status with the reason."""
+class DialogueRow(NamedTuple):
+    """What became of a dialogue under each metric: its value, or its status.
 
-    text: str
-    reason: str | None
+    `reasons` has one for each metric, None where it was scored; it is empty where all were.
+    """
+
+    id: str
+    texts: tuple[str, ...]
+    reasons: tuple[str | None, ...]
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,9 @@ class ResultView:
     entry: Entry
     board: Board | None
     metrics: tuple[MetricView, ...]
+    not_run: tuple[NotRun, ...]
     names: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[DialogueCell, ...]], ...]
+    rows: tuple[DialogueRow, ...]
     dialogues: tuple[DialogueView, ...]
 
 
@@ -77,6 +82,7 @@ def view_result(entry: Entry, boards: Sequence[Board], out: Path) -> ResultView:
         by_metric.setdefault(row.metric, {})[row.dialogue] = row
     cells = _cells(entry, mine)
     ids = sorted({row.dialogue for row in rows})
+    shown = [metric for metric in entry.results.metrics if by_metric[metric.name]]
     return ResultView(
         entry,
         board,
@@ -84,18 +90,9 @@ def view_result(entry: Entry, boards: Sequence[Board], out: Path) -> ResultView:
             _metric(entry, metric, cells, board, list(by_metric[metric.name].values()))
             for metric in entry.results.metrics
         ),
-        tuple(m.name for m in entry.results.metrics if by_metric[m.name]),
-        tuple(
-            (
-                id_,
-                tuple(
-                    _dialogue_cell(metric, by_metric[metric.name].get(id_))
-                    for metric in entry.results.metrics
-                    if by_metric[metric.name]
-                ),
-            )
-            for id_ in ids
-        ),
+        not_run([entry]),
+        tuple(metric.name for metric in shown),
+        tuple(_dialogue_row(id_, shown, by_metric) for id_ in ids),
         _dialogues(entry, ids, out),
     )
 
@@ -113,7 +110,7 @@ def _cells(entry: Entry, boards: Sequence[Board]) -> dict[tuple[str, str], Cell]
         for row in board.all_rows
         if row.entry is entry
         for column, cell in zip(board.columns, row.cells, strict=True)
-        if column.metric is not None and column.judge == voice_of(entry.results, column.name)[0]
+        if column.judge == voice_of(entry.results, column.name)[0]
     }
 
 
@@ -137,24 +134,40 @@ def _metric(
         metric,
         cells.get((metric.name, metric.version), plain),
         tuple(differences),
-        svg.strip(values, metric.value, band),
+        svg.histogram(values, metric.value, band),
         is_stale(metric),
     )
 
 
-def _dialogue_cell(metric: MetricResult, row: Row | None) -> DialogueCell:
+def _dialogue_row(
+    id_: str, metrics: Sequence[MetricResult], by_metric: Mapping[str, Mapping[str, Row]]
+) -> DialogueRow:
+    rows = [by_metric[metric.name].get(id_) for metric in metrics]
+    texts = tuple(_outcome(metric, row) for metric, row in zip(metrics, rows, strict=True))
+    reasons = tuple(row.reason if row else None for row in rows)
+    return DialogueRow(id_, texts, reasons if any(reasons) else ())
+
+
+def _outcome(metric: MetricResult, row: Row | None) -> str:
     if row is None:
-        return DialogueCell(display.NO_VALUE, None)
+        return display.NO_VALUE
     if row.status == "scored":
-        return DialogueCell(display.number(metric, row.value), None)
+        return display.number(metric, row.value)
     value = "" if row.value is None else f"{display.number(metric, row.value)}, "
-    return DialogueCell(value + row.status.replace("_", " "), row.reason)
+    return value + row.status.replace("_", " ")
 
 
 def _dialogues(entry: Entry, ids: Sequence[str], out: Path) -> tuple[DialogueView, ...]:
-    """Those with a clip, and the first others that there is something to read of."""
-    details = {one.dialogue: one for one in read_details(entry.path, entry.results)}
-    clips = find_clips(entry.path, set(ids))
+    """Those with a clip, and the first others that there is something to read of.
+
+    What has left the tables is heard no more.
+    """
+    details = {
+        one.dialogue: one
+        for one in read_details(entry.path, entry.results)
+        if one.words or one.voices or one.judged
+    }
+    clips = {} if entry.gone else find_clips(entry.path, set(ids))
     others = [id_ for id_ in sorted(details) if id_ not in clips]
     shown = [*sorted(clips), *others[: max(0, SHOWN - len(clips))]]
     return tuple(_dialogue(entry, id_, details.get(id_), clips.get(id_), out) for id_ in shown)

@@ -69,16 +69,15 @@ def board_data(
 
 
 def _row_data(board: Board, row: TableRow) -> dict[str, object]:
-    names = {column.metric.name for column in board.columns if column.metric}
     data = _entry_data(row.entry)
-    shown = {(c.metric.name, c.metric.version) for c in board.columns if c.metric}
+    shown = {(c.metric.name, c.metric.version) for c in board.columns}
     metrics = [
         m.model_dump(mode="json") for m in row.entry.results.metrics if (m.name, m.version) in shown
     ]
     ranks = {
         column.name: [cell.rank.first, cell.rank.last]
         for column, cell in zip(board.columns, row.cells, strict=True)
-        if cell.rank and column.name in names
+        if cell.rank
     }
     return {**data, "metrics": metrics, "ranks": ranks}
 
@@ -116,10 +115,9 @@ def _scored(boards: Sequence[Board]) -> Iterator[Mapping[str, object]]:
         for row in board.all_rows:
             results = row.entry.results
             for column, cell in zip(board.columns, row.cells, strict=True):
-                version = column.metric.version if column.metric else ""
                 for metric in results.metrics:
                     judge = voice_of(results, metric.name)[0]
-                    if (metric.name, metric.version) != (column.name, version):
+                    if (metric.name, metric.version) != (column.name, column.metric.version):
                         continue
                     if judge != column.judge or cell.number != metric.value:
                         continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -91,6 +92,13 @@ def is_stale(result: MetricResult) -> bool:
     if result.metric == "human_mos":
         return result.version != HUMAN_MOS
     return result.metric in metrics and metrics.get(result.metric).version != result.version
+
+
+def about(result: MetricResult) -> str:
+    """What the metric measures, in a sentence of its own; "" for one that is not known here."""
+    if result.metric not in metrics:
+        return ""
+    return (inspect.getdoc(metrics.get(result.metric)) or "").partition("\n\n")[0]
 
 
 def _facts(entry: Entry) -> object:

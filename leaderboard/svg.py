@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,55 +10,54 @@ import numpy as np
 from mmdia_eval.details import Voice
 from mmdia_eval.types import FloatArray
 
-WIDTH = 320
-DOT = 4
-"""Pixels from dot to dot, across and up."""
-TALLEST = 10
-"""Dots in a column; higher ones are scaled to it."""
+WIDTH, HEIGHT = 320, 56
+BINS = 40
+AXIS = 4
+"""Pixels below the bars."""
 WAVE_HEIGHT = 40
 LANE_HEIGHT = 14
 
 
 @dataclass(frozen=True)
-class Strip:
-    """Values as dots over a line from `low` to `high`, stacked where they meet.
+class Histogram:
+    """How many values lie where between `low` and `high`: `bars`, the highest as high as can be.
 
     `mark` is the metric's value and `band` its interval, in pixels.
     """
 
     low: float
     high: float
-    height: int
-    dots: str
+    count: int
+    bars: str
     mark: float | None
     band: tuple[float, float] | None
 
 
-def strip(
+def histogram(
     values: Sequence[float], mark: float | None, band: tuple[float, float] | None
-) -> Strip | None:
-    """A dot a dialogue; None without values."""
+) -> Histogram | None:
+    """`BINS` bars, those with a value at least a pixel high; None without values."""
     if not values:
         return None
     shown = [*values, *([mark] if mark is not None else []), *(band or ())]
     low, high = min(shown), max(shown)
-    span = (high - low) or 1.0
+    # Values that differ by rounding alone are one value.
+    span = high - low if high - low > 1e-9 * max(abs(low), abs(high)) else 1.0
 
     def x(value: float) -> float:
-        return round(float(DOT + (value - low) / span * (WIDTH - 2 * DOT)), 1)
+        return round(float((value - low) / span * WIDTH), 1)
 
-    columns = Counter(round(x(value) / DOT) * DOT for value in values)
-    tallest = max(columns.values())
-    scale = min(1.0, TALLEST / tallest)
-    tall = {place: max(1, round(count * scale)) for place, count in columns.items()}
-    height = (max(tall.values()) + 1) * DOT + 4
-    dots = "".join(
-        f"M{place} {height - 4 - DOT * (level + 1)}h0"
-        for place, count in sorted(tall.items())
-        for level in range(count)
+    places = ((np.asarray(values) - low) / span * BINS).astype(int)
+    counts = np.bincount(np.minimum(places, BINS - 1), minlength=BINS)
+    floor, step = HEIGHT - AXIS, WIDTH // BINS
+    heights = [max(1, round(count / counts.max() * (floor - 1))) for count in counts]
+    bars = "".join(
+        f"M{step * place} {floor}v-{tall}h{step - 1}v{tall}z"
+        for place, (tall, count) in enumerate(zip(heights, counts, strict=True))
+        if count
     )
     ends = (x(band[0]), x(band[1])) if band else None
-    return Strip(low, high, height, dots, None if mark is None else x(mark), ends)
+    return Histogram(low, high, len(values), bars, None if mark is None else x(mark), ends)
 
 
 def waveform(samples: FloatArray, width: int = 2 * WIDTH) -> str:

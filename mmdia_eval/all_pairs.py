@@ -146,7 +146,9 @@ def _p_values(
     p[~np.isfinite(distance)] = np.nan
     undecided = np.flatnonzero(np.isfinite(distance) & ~((z < NEAR) | (z > FAR)))
     p[undecided] = _swapped(tables, reduce, fields, one[undecided], other[undecided])
-    p[[np.array_equal(tables[i], tables[j]) for i, j in zip(one, other, strict=True)]] = np.nan
+    for pair in np.flatnonzero(distance == 0):
+        if np.array_equal(tables[one[pair]], tables[other[pair]]):
+            p[pair] = np.nan
     return p
 
 

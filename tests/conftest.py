@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,14 @@ settings.load_profile("no deadline")
 
 # A process for each output takes longer than what most tests do with it.
 os.environ["MMDIA_SANDBOX"] = "off"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests make is not kept in the user's cache, nor taken from it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MMDIA_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

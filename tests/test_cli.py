@@ -209,6 +209,22 @@ def test_a_system_that_says_nothing_gets_the_worst_score_not_an_error(
     assert all(m["coverage"]["scored"] == 0 for m in metrics.values())
 
 
+def test_films_that_the_benchmark_names_are_resampled_whole(
+    invoke: Invoke, outputs: Path, tmp_path: Path
+) -> None:
+    bench = tmp_path / "bench"
+    shutil.copytree(MINI, bench)
+    lines = [json.loads(line) for line in (bench / "test.jsonl").read_text("utf-8").splitlines()]
+    films = {line["id"]: f"film {number % 3}" for number, line in enumerate(lines)}
+    text = "".join(json.dumps({**line, "group": films[line["id"]]}) + "\n" for line in lines)
+    (bench / "test.jsonl").write_text(text, encoding="utf-8")
+    assert invoke("benchmark", "seal", bench).code == 0
+    assert score(invoke, outputs, "--benchmark", bench).code == 0
+    (metric,) = json.loads(RESULTS.read_text(encoding="utf-8"))["metrics"]
+    assert metric["interval"]["unit"] == "group"
+    assert {id_: row["group"] for id_, row in rows(RESULTS).items()} == films
+
+
 def test_a_reference_without_words_keeps_its_row(invoke: Invoke, tmp_path: Path) -> None:
     bench, folder = tmp_path / "bench", tmp_path / "system"
     shutil.copytree(MINI, bench)

@@ -97,7 +97,7 @@ def test_protocols_never_share_a_table(tmp_path: Path) -> None:
     assert [len(table) for table in page.tables] == [2, 2, 2]
     html = (tmp_path / "site" / "index.html").read_text("utf-8")
     not_ranked = html.index("not ranked, not comparable")
-    assert html.index("Protocol strict 1") < not_ranked < html.index("Protocol embedded 1")
+    assert html.index("protocol strict 1<") < not_ranked < html.index("protocol embedded 1<")
 
 
 @pytest.mark.parametrize("change", [{"split": "hard"}, {"task": 2}, {"style": "triplet"}])
@@ -114,7 +114,7 @@ def test_earlier_versions_of_a_metric_stand_apart(tmp_path: Path) -> None:
     )
     assert [first_words(table) for table in page.tables] == [["new"], ["old", "x"], ["old"]]
     _, current, stale = page.tables
-    assert [row[1].split()[0] for row in current[1:]] == ["-", "7.50"]
+    assert [row[1].split()[0] for row in current[1:]] == ["stale", "7.50"]
     assert stale[1][1].split()[0] == "10.00"
     html = (tmp_path / "site" / "index.html").read_text("utf-8")
     assert html.index("not ranked, not comparable") < html.index("Stale: of earlier versions")

@@ -42,6 +42,7 @@ from mmdia_eval.types import (
     VideoFeatures,
     Word,
 )
+from mmdia_eval.validation.aggregation import REFERENCE_FIELDS
 
 SCRIPT = (
     ("Ann", "where did you leave my keys"),
@@ -210,6 +211,15 @@ def test_a_missing_output_is_worse_than_a_good_one(one: Metric) -> None:
     assert distance_from_best(one, missing) > distance_from_best(one, good_counts)
     both = {field: good_counts[field] + missing[field] for field in one.fields}
     assert distance_from_best(one, both) > distance_from_best(one, good_counts)
+
+
+def test_what_no_output_changes_is_known_to_the_check_of_entries(one: Metric) -> None:
+    good_counts, missing = good(one), one.worst(good_dialogue())
+    listed = REFERENCE_FIELDS.get(one.name, ())
+    for field in listed:
+        assert good_counts[field] == pytest.approx(missing[field]), field
+    if good_counts.get("dialogues") == missing.get("dialogues") == 1:
+        assert "dialogues" in listed, "a smaller count of dialogues would better the mean"
 
 
 def test_sums_over_dialogues_have_a_value_between_theirs(one: Metric) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -236,6 +237,7 @@ def test_a_judge_that_stops_makes_the_result_provisional_and_says_how_to_go_on(
 
 
 LEFT = NotRunRecord(name="judge_score", metric="judge_score", reason='no <judge> "chosen"')
+CPWER = NotRunRecord(name="cpwer", metric="cpwer", reason="no model")
 
 
 def test_two_results_of_which_one_was_not_run_are_compared(tmp_path: Path) -> None:
@@ -247,24 +249,28 @@ def test_two_results_of_which_one_was_not_run_are_compared(tmp_path: Path) -> No
 
 def test_the_page_says_not_run_with_the_reason(tmp_path: Path) -> None:
     rows = word_rows({"d0": 4})
+    both = [*rows, *word_rows({"d0": 4}, "cpwer")]
     paths = [
-        write_system(tmp_path / "a.json", rows, name="a", not_run=[LEFT]),
+        write_system(tmp_path / "a.json", rows, name="a", not_run=[LEFT, CPWER]),
         write_system(tmp_path / "b.json", rows, name="b"),
+        write_system(tmp_path / "c.json", both, name="c"),
     ]
     page = built(tmp_path, *paths)
-    ((head, first, second),) = page.tables
-    assert head[2].split() == ["judge_", "score"]
-    assert (first[2].split(), second[2].split()) == (["not", "run"], ["-"])
+    ((head, *systems),) = page.tables
+    assert [cell.split()[0] for cell in head] == ["System", "wer", "cpwer"], "nobody has the judge"
+    assert [row[2].split()[:2] for row in systems] == [["not", "run"], ["-"], ["10.00", "[8.00,"]]
     (cell,) = (tag for tag in page.all("td") if "title" in tag)
-    assert cell["title"] == LEFT.reason
+    assert cell["title"] == CPWER.reason
     assert "data-value" not in cell
+    for site in ("index.html", next((tmp_path / "site" / "e").glob("a-*.html"))):
+        text = html.unescape((tmp_path / "site" / site).read_text("utf-8"))
+        assert f"Not run: <b>judge_score</b>: {LEFT.reason}" in text
 
 
 def test_a_column_of_which_one_system_was_not_run_has_its_unit(tmp_path: Path) -> None:
-    left = NotRunRecord(name="cpwer", metric="cpwer", reason="no model")
     both = [*word_rows({"d0": 4}), *word_rows({"d0": 4}, "cpwer")]
     paths = [
-        write_system(tmp_path / "a.json", word_rows({"d0": 4}), name="a", not_run=[left]),
+        write_system(tmp_path / "a.json", word_rows({"d0": 4}), name="a", not_run=[CPWER]),
         write_system(tmp_path / "b.json", both, name="b"),
     ]
     ((head, first, second),) = built(tmp_path, *paths).tables

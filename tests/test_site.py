@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from example_results import make_results, metric_result, word_rows, write_system
 from example_submission import make_submission
 
@@ -134,7 +137,21 @@ def test_ground_truth_and_baselines_stand_first_and_are_not_ranked(tmp_path: Pat
     html = (tmp_path / "site" / "index.html").read_text("utf-8")
     assert html.count("<b>") - html.count("<b>Bold</b>") >= 1
     entry = (tmp_path / "site" / "e" / f"{id_of('bad')}.html").read_text("utf-8")
-    assert "ground truth</span>" in entry
+    assert "against the ground truth, <a" in entry
+
+
+@pytest.mark.parametrize(("films", "ranks"), [(None, [[1, 1], [2, 2]]), (2, [[1, 2], [1, 2]])])
+def test_two_films_tell_nobody_apart(tmp_path: Path, films: int | None, ranks: Any) -> None:
+    for name, errors in (("a", 2), ("b", 15)):
+        rows = [
+            row.model_copy(update={"group": films and f"film {number % films}"})
+            for number, row in enumerate(word_rows({f"d{n:02}": errors + n % 3 for n in range(12)}))
+        ]
+        path = tmp_path / "in" / f"{name}.json"
+        write_system(path, rows, protocol=STRICT, system=SystemRecord(name=name))
+    build_leaderboard([tmp_path / "in"], tmp_path / "site")
+    (table,) = data(tmp_path / "site")["tables"]
+    assert [result["ranks"]["wer"] for result in table["results"]] == ranks
 
 
 def test_development_results_are_never_ranked(tmp_path: Path) -> None:
@@ -212,6 +229,36 @@ def test_the_published_tables_are_those_of_the_papers() -> None:
     assert any("103 (MultiTalk)" in note for note in video.notes)
 
 
+@pytest.mark.parametrize(
+    ("table", "typed"),
+    [
+        ("mm-dia-table-04", "task1-description"),
+        ("mm-dia-table-09", "task1-triplet"),
+        ("mm-dia-table-05", "task2"),
+        ("mm-dia-table-10", "task3"),
+        ("mit-table-02", "multi-human-video"),
+        ("mit-table-04", "multi-human-vbench"),
+        ("mm-moviedubber-table-01", "dubbing-v2c"),
+        ("mm-moviedubber-table-02", "dubbing-grid"),
+    ],
+)
+def test_every_published_figure_is_as_typed_from_the_paper(
+    real_speech: Path, tmp_path: Path, table: str, typed: str
+) -> None:
+    source = real_speech.parents[1] / "published" / f"{typed}.csv"
+    if not source.is_file():
+        pytest.skip("the papers' tables do not lie beside the real recordings")
+    shutil.copy(FOLDER / f"{table}.toml", tmp_path)
+    (found,) = read_published(tmp_path)
+    with source.open(encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert [row.system for row in found.rows] == [line.pop("system") for line in lines]
+    for row, line in zip(found.rows, lines, strict=True):
+        figures = {**row.values, **{f"{n}_ci": value for n, value in row.plus_minus.items()}}
+        words = {"family", "visual"}
+        assert figures == {n: text for n, text in line.items() if text and n not in words}
+
+
 def test_a_bad_published_table_is_told(tmp_path: Path) -> None:
     good = (FOLDER / "mit-table-04.toml").read_text("utf-8")
     (tmp_path / "t.toml").write_text(good.replace("imaging_quality = ", "speed = "))
@@ -256,6 +303,8 @@ def test_rows_in_another_spelling_are_still_read_strictly(tmp_path: Path) -> Non
     for twisted, problem in (
         (lines[0].replace('"status"', '"dialogue":"z","status"'), "given twice"),
         (lines[0].replace('"status":"scored"', '"status":"good"'), "not a row"),
+        (f"{lines[0]},{lines[0]}", "not valid JSON"),
+        (lines[0].replace(',"metric"', '\n"metric"'), "not valid JSON"),
     ):
         text = "\n".join([twisted, *lines[1:]]).encode()
         path.with_name("a.rows.jsonl").write_bytes(text)
@@ -313,15 +362,20 @@ def test_words_are_laid_beside_the_script() -> None:
 
 
 def test_plots_stay_inside_their_frame() -> None:
-    plot = svg.strip([0.1] * 90 + [0.5], 0.2, (0.1, 0.7))
+    plot = svg.histogram([0.1] * 90 + [0.5], 0.2, (0.1, 0.7))
     assert plot is not None
-    assert (plot.low, plot.high) == (0.1, 0.7)
-    assert plot.height <= (svg.TALLEST + 1) * svg.DOT + 4
-    assert plot.mark is not None
-    assert 0 < plot.mark < svg.WIDTH
-    assert svg.strip([], None, None) is None
-    same = svg.strip([2.0, 2.0], 2.0, None)
+    assert (plot.low, plot.high, plot.count) == (0.1, 0.7, 91)
+    floor = svg.HEIGHT - svg.AXIS
+    assert plot.bars == f"M0 {floor}v-{floor - 1}h7v{floor - 1}zM208 {floor}v-1h7v1z"
+    assert plot.mark == pytest.approx(svg.WIDTH / 6, abs=0.1)
+    assert plot.band == pytest.approx((0, svg.WIDTH))
+    assert svg.histogram([], None, None) is None
+    same = svg.histogram([2.0, 2.0], 2.0, None)
     assert same is not None
+    assert same.bars.startswith("M0 ")
+    rounded = svg.histogram([2.0, 2.0 + 4e-16], 2.0, (2.0, 2.0))
+    assert rounded is not None
+    assert rounded.bars.count("z") == 1
     voices = [Voice(start=0, end=1, speaker="b"), Voice(start=1, end=4, speaker="a")]
     lanes = svg.lanes([*voices, Voice(start=5, end=6, speaker="b")], 4.0)
     assert [lane.speaker for lane in lanes] == ["b", "a"]
@@ -334,3 +388,48 @@ def test_a_submissions_folder_goes_on_the_board_as_it_is(tmp_path: Path) -> None
     (table, *_) = data(tmp_path / "site")["tables"]
     assert [result["id"] for result in table["results"]] == [folder.name]
     assert (tmp_path / "site" / "e" / f"{folder.name}.html").is_file()
+
+
+@pytest.fixture
+def with_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of results with a clip, and the user's cache in `tmp_path`."""
+    monkeypatch.setenv("MMDIA_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "in"
+    system(folder, "a")
+    (folder / "audit").mkdir()
+    tone = 0.3 * np.sin(np.arange(32000) / 9)
+    soundfile.write(folder / "audit" / "d0.flac", tone, 16000)
+    return folder
+
+
+def test_a_clip_is_made_once_and_copied_from_then_on(
+    with_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_leaderboard([with_clip], tmp_path / "site", release="first")
+    (clip,) = (tmp_path / "site" / "e").rglob("d0.flac")
+    (released,) = (tmp_path / "site" / "releases").rglob("d0.flac")
+    assert clip.read_bytes() == released.read_bytes()
+    (kept,) = (tmp_path / "cache" / "clips").rglob("*.flac")
+    page = next((tmp_path / "site" / "e").glob("a-*.html")).read_text()
+    with monkeypatch.context() as patch:
+        patch.setattr("mmdia_eval.sandbox.decode", lambda *_: pytest.fail("decoded again"))
+        build_leaderboard([with_clip], tmp_path / "again")
+    (again,) = (tmp_path / "again" / "e").rglob("d0.flac")
+    assert again.read_bytes() == clip.read_bytes()
+    assert next((tmp_path / "again" / "e").glob("a-*.html")).read_text() == page
+    kept.write_bytes(b"<script>")
+    build_leaderboard([with_clip], tmp_path / "mended")
+    (mended,) = (tmp_path / "mended" / "e").rglob("d0.flac")
+    assert mended.read_bytes() == clip.read_bytes()
+
+
+def test_a_withdrawn_entry_is_heard_no_more(with_clip: Path, tmp_path: Path) -> None:
+    pages = tmp_path / "site" / "e"
+    build_leaderboard([with_clip], tmp_path / "site")
+    assert list(pages.rglob("d0.flac"))
+    state(tmp_path / "entries", id_of("a"), {"status": "withdrawn"})
+    system(tmp_path / "other", "b", 9)
+    both = [with_clip, tmp_path / "other"]
+    build_leaderboard(both, tmp_path / "site", entries=tmp_path / "entries")
+    assert not list(pages.rglob("d0.flac"))
+    assert (pages / f"{id_of('a')}.html").is_file()

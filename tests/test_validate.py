@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from example_submission import NAME, RESULTS, edit, make_submission, metric, rescore
+from example_submission import NAME, RESULTS, edit, edit_rows, make_submission, metric, rescore
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from planted_faults import FAULTS, Planted
@@ -62,6 +62,17 @@ def test_the_example_submission_has_nothing_to_be_found(good: Good) -> None:
     assert checked.valid
     record = json.loads((good[0] / "submission.json").read_text())
     jsonschema.validate(record, submission_schema())
+
+
+def test_the_films_of_rows_are_the_benchmarks(copy: Path, no_copies: None) -> None:
+    """With other groups, or none, intervals could be made as narrow as one likes."""
+    edit_rows(copy, lambda rows: rows[0].update(group="a film"))
+    (checked,) = validate([copy], benchmark="mini")
+    assert "the group is a film, not None" in [
+        finding.message.rpartition(": ")[2]
+        for finding in checked.findings
+        if finding.code == "row-reference"
+    ]
 
 
 @pytest.mark.parametrize("code", FAULTS)

@@ -3,6 +3,7 @@ for (const article of document.querySelectorAll("article")) {
   const player = article.querySelector("audio, video");
   const words = [...article.querySelectorAll("[data-at]")];
   if (!player) continue;
+  article.classList.add("played");
   for (const word of words) {
     word.addEventListener("click", () => {
       player.currentTime = word.dataset.at;

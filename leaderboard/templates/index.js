@@ -40,6 +40,7 @@ const show = () => {
         !row.cells[0].textContent.toLowerCase().includes(name);
     }
   }
+  form.hidden = !$$(`#${tab} .board`).length;
   const rows = $$(`#${tab} .board:not([hidden]) tbody tr`);
   const seen = rows.filter((row) => !row.hidden).length;
   document.getElementById("count").textContent = rows.length ? `${seen} of ${rows.length} rows` : "";
@@ -90,5 +91,4 @@ for (const link of $$("nav.tabs a")) {
 form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("input", () => { keep(); show(); });
 addEventListener("hashchange", restore);
-form.hidden = false;
 restore();

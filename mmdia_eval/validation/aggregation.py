@@ -16,18 +16,26 @@ from mmdia_eval.validation.entry import Entry, Numbered, Run
 from mmdia_eval.validation.findings import Finding, found
 
 REFERENCE_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "av_sync": ("dialogues",),
     "cpwer": ("words", "dialogues", "single_label_errors", "reference_speakers"),
     "cpwer_labelled": ("words", "dialogues", "single_label_errors", "reference_speakers"),
     "duration_ratio": ("reference_seconds", "dialogues"),
+    "flicker": ("dialogues",),
+    "frozen_share": ("dialogues",),
     "judge_score": ("dialogues",),
     "label_recall": ("relationship_true", "interaction_type_true", "both_asked"),
     "lse_c": ("dialogues",),
     "lse_d": ("dialogues",),
     "mos": ("dialogues", "turns"),
+    "psnr": ("dialogues",),
+    "sa_lse_c": ("scorable", "speech", "overlapped", "short", "dialogues"),
+    "sa_lse_d": ("scorable", "speech", "overlapped", "short", "dialogues"),
     "sasim": ("dialogues", "inter_dialogues", "speakers", "turns"),
     "sasim_release": ("speakers", "sentences", "dialogues"),
+    "sharpness": ("dialogues",),
     "sim_ref": ("dialogues",),
     "speaker_count_error": ("reference", "dialogues"),
+    "ssim": ("dialogues",),
     "tcpwer": ("words", "dialogues"),
     "turn_order_accuracy": ("pairs", "turns"),
     "wer": ("words", "dialogues"),
@@ -86,6 +94,8 @@ def _row(metric: Metric, row: Row, dialogue: Dialogue | None) -> Iterator[tuple[
             yield "row-value", f"the value is {row.value}, its counts give {value}"
     if dialogue is None:
         return
+    if row.group != dialogue.group:
+        yield "row-reference", f"the group is {row.group}, not {dialogue.group}"
     why_not = metric.not_applicable(dialogue)
     if (why_not is None) != (row.status != "not_applicable"):
         yield "row-applicable", f"{row.status}, but {why_not or 'the metric applies'}"

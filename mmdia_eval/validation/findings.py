@@ -191,7 +191,9 @@ CODES: dict[str, Code] = {
     "row-value": _e("a row's value is not that of its counts", _UNCHANGED),
     "row-worst": _e("a missing output does not count as the metric's worst", _UNCHANGED),
     "row-applicable": _e("a row applies, or does not, against the metric's rule", _UNCHANGED),
-    "row-reference": _e("a row's count of the reference is not the benchmark's", _UNCHANGED),
+    "row-reference": _e(
+        "a row's count of the reference, or its film, is not the benchmark's", _UNCHANGED
+    ),
     # Results against the rows
     "value-differs": _e("a value is not that of its rows", _UNCHANGED),
     "interval-differs": _e("an interval is not that of its rows", _UNCHANGED),

@@ -176,13 +176,13 @@ def test_late_mouths_show_as_their_lag(videos: Scores) -> None:
 
 def test_the_listeners_mouth_shows_in_binding(videos: Scores) -> None:
     assert component(videos, "swapped-mouths", "av_sync", "binding") < 0.05
-    assert abs(value(videos, "swapped-mouths", "av_sync")) < 0.1
+    assert abs(value(videos, "swapped-mouths", "av_sync")) < 0.2
 
 
 def test_one_picture_shows_as_frozen(videos: Scores) -> None:
     assert value(videos, "frozen", "frozen_share") > 0.99
     assert value(videos, "frozen", "flicker") < 0.1 * value(videos, "reference", "flicker")
-    assert value(videos, "frozen", "av_sync") == 0
+    assert abs(value(videos, "frozen", "av_sync")) < 0.1
 
 
 def test_a_blur_shows_in_sharpness_and_hardly_in_sync(videos: Scores) -> None:

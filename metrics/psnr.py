@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from mmdia_eval.api import Counts, Metric
 from mmdia_eval.counts import ratios
 from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.registry import metric
-from mmdia_eval.types import Artifacts, Dialogue, FrameSimilarity
+from mmdia_eval.types import Artifacts, Dialogue, FrameSimilarity, PerceptualDistance
+
+Compared = TypeVar("Compared", FrameSimilarity, PerceptualDistance)
 
 
-def comparable(artifacts: Artifacts) -> FrameSimilarity:
+def comparable(found: Compared) -> Compared:
     """The comparison with the reference.
 
     Raises:
         MissingOutputError: the two could not be compared.
     """
-    found = artifacts[FrameSimilarity]
     if found.problem is not None:
         raise MissingOutputError(found.problem)
     return found
@@ -44,7 +45,7 @@ class Psnr(Metric):
         return without_reference(dialogue)
 
     def measure(self, dialogue: Dialogue, artifacts: Artifacts) -> Counts:
-        found = comparable(artifacts)
+        found = comparable(artifacts[FrameSimilarity])
         return {
             "psnr": found.psnr,
             "resized": float(found.resized),

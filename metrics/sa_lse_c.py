@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
+from pydantic import model_validator
+
 from mmdia_eval import api
 from mmdia_eval.api import Counts, Metric
 from mmdia_eval.counts import ratios
@@ -20,17 +22,34 @@ from mmdia_eval.speaker_lip_sync import (
     alone,
     speaker_lip_sync,
 )
-from mmdia_eval.types import Artifacts, Dialogue, LipSyncEmbeddings
+from mmdia_eval.types import Artifact, Artifacts, Dialogue, Diarization, LipSyncEmbeddings
 
 Assignment = Literal["consistent", "oracle", "greedy"]
+Segments = Literal["turns", "diarization"]
 SCORES = ("consistent", "oracle", "greedy", "swapped", "shuffled")
 SECONDS = ("speech", "overlapped", "short", "offscreen", "contested", "bound")
 
 
+WORDS_PER_SECOND = 2.5
+"""For the length of a dialogue that says none of turns or recording: a round 150 a minute."""
+
+
 class SaLseSettings(api.Settings):
-    """`assignment` of speakers to faces that makes the value; the others stand beside it."""
+    """`assignment` of speakers to faces that makes the value; the others stand beside it.
+    `segments`: who speaks when, by the benchmark's `turns` or by a `diarization` of the sound.
+    """
 
     assignment: Assignment = "consistent"
+    segments: Segments = "turns"
+
+    @model_validator(mode="after")
+    def _voices_have_no_names(self) -> SaLseSettings:
+        if self.segments == "diarization" and self.assignment == "oracle":
+            raise ValueError(
+                "a diarization's voices have no names to know faces by: "
+                'assignment "oracle" needs segments = "turns"'
+            )
+        return self
 
 
 @metric("sa_lse_c")
@@ -57,35 +76,43 @@ class SaLseC(Metric):
     unit = "distance"
     higher_is_better: ClassVar[bool | None] = True
     aggregation = "seconds"
-    needs = (LipSyncEmbeddings,)
+    needs: tuple[type[Artifact], ...] = (LipSyncEmbeddings,)
     companion = "coverage"
     Settings: ClassVar[type[api.Settings]] = SaLseSettings
 
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings)
+        self.diarized = settings.segments == "diarization"
+        if self.diarized:
+            self.needs = (LipSyncEmbeddings, Diarization)
+
     def not_applicable(self, dialogue: Dialogue) -> str | None:
-        if all(turn.segment is None for turn in dialogue.turns):
-            return "the reference turns have no times"
-        if not _scorable(dialogue):
+        if self.diarized:
+            return None
+        if not _speech(dialogue):
+            return 'the reference turns have no times; segments = "diarization" needs none'
+        if not _scorable(_speech(dialogue)):
             return f"nobody speaks alone for {SHORTEST} s"
         return None
 
     def measure(self, dialogue: Dialogue, artifacts: Artifacts) -> Counts:
         embeddings = artifacts[LipSyncEmbeddings]
-        named = {s: s for s in dialogue.speakers if s in embeddings.identities}
+        named = {} if self.diarized else _named(dialogue, embeddings)
+        speech = _voices(artifacts[Diarization]) if self.diarized else _speech(dialogue)
         if self.settings.assignment == "oracle" and not named:
             raise MissingOutputError(
                 f"no face track is named like a speaker ({', '.join(dialogue.speakers)})"
             )
-        found = speaker_lip_sync(
-            lip_tracks(embeddings), embeddings.sound, _speech(dialogue), named or None
-        )
+        found = speaker_lip_sync(lip_tracks(embeddings), embeddings.sound, speech, named or None)
         score: Score | None = getattr(found, self.settings.assignment)
         if score is None:
-            raise MissingOutputError(_why_missing(embeddings))
-        return _counts(found, score, dialogue)
+            raise MissingOutputError(_why_missing(embeddings, speech))
+        return _counts(found, score, speech)
 
     def worst(self, dialogue: Dialogue) -> Counts:
         """All that could be scored is, without confidence and at the distance of no fit."""
-        speech, scorable = _speech(dialogue), _scorable(dialogue)
+        speech = _speech(dialogue) or [_expected(dialogue)]
+        scorable = _scorable(speech)
         parts = sum(each.seconds for each in alone(speech))
         total = sum(each.seconds for each in speech)
         return {
@@ -105,7 +132,11 @@ class SaLseC(Metric):
         return total["confidence"] / total["seconds"]
 
     def components(self, rows: Sequence[Counts]) -> Mapping[str, float]:
-        return components_of(rows, "confidence", WORST_CONFIDENCE)
+        return self._components(rows, "confidence", WORST_CONFIDENCE)
+
+    def _components(self, rows: Sequence[Counts], part: str, worst: float) -> Mapping[str, float]:
+        """Those of both metrics; `diarized` says that segments are not the benchmark's."""
+        return {**components_of(rows, part, worst), **({"diarized": 1.0} if self.diarized else {})}
 
 
 def components_of(rows: Sequence[Counts], part: str, worst: float) -> Mapping[str, float]:
@@ -136,12 +167,12 @@ def components_of(rows: Sequence[Counts], part: str, worst: float) -> Mapping[st
     )
 
 
-def _counts(found: SpeakerLipSync, score: Score, dialogue: Dialogue) -> Counts:
+def _counts(found: SpeakerLipSync, score: Score, speech: Sequence[Speech]) -> Counts:
     counts = {
         "confidence": score.confidence * score.seconds,
         "distance": score.distance * score.seconds,
         "seconds": score.seconds,
-        "scorable": _scorable(dialogue),
+        "scorable": _scorable(speech),
         "leak": found.leak * found.leak_seconds,
         "leak_muted": found.leak_muted * found.leak_seconds,
         "leak_seconds": found.leak_seconds,
@@ -169,12 +200,29 @@ def _speech(dialogue: Dialogue) -> list[Speech]:
     ]
 
 
-def _scorable(dialogue: Dialogue) -> float:
+def _voices(found: Diarization) -> list[Speech]:
+    return [Speech(segment.speaker, segment.start, segment.end) for segment in found.segments]
+
+
+def _expected(dialogue: Dialogue) -> Speech:
+    """The speech of a dialogue without turn times: as much as its recording, or its words, last."""
+    words = sum(len(turn.text.split()) for turn in dialogue.turns)
+    return Speech("", 0.0, max(SHORTEST, dialogue.duration or words / WORDS_PER_SECOND))
+
+
+def _named(dialogue: Dialogue, embeddings: LipSyncEmbeddings) -> dict[str, str]:
+    """The speakers whose name a face track carries."""
+    return {name: name for name in dialogue.speakers if name in embeddings.identities}
+
+
+def _scorable(speech: Sequence[Speech]) -> float:
     """Seconds of speech of one person alone, in stretches that are long enough."""
-    return sum(e.seconds for e in alone(_speech(dialogue)) if e.seconds >= SHORTEST)
+    return sum(each.seconds for each in alone(speech) if each.seconds >= SHORTEST)
 
 
-def _why_missing(embeddings: LipSyncEmbeddings) -> str:
+def _why_missing(embeddings: LipSyncEmbeddings, speech: Sequence[Speech]) -> str:
+    if not _scorable(speech):
+        return f"by the diarization nobody speaks alone for {SHORTEST} s"
     if not embeddings.identities:
         return "no face was found for long enough to be a track"
     return (

@@ -7,7 +7,7 @@ from typing import Any
 
 from mmdia_eval.api import Counts
 from mmdia_eval.metrics.lse_c import WORST_DISTANCE
-from mmdia_eval.metrics.sa_lse_c import SaLseC, components_of
+from mmdia_eval.metrics.sa_lse_c import SaLseC
 from mmdia_eval.registry import metric
 
 
@@ -22,4 +22,4 @@ class SaLseD(SaLseC):
         return total["distance"] / total["seconds"]
 
     def components(self, rows: Sequence[Counts]) -> Mapping[str, float]:
-        return components_of(rows, "distance", WORST_DISTANCE)
+        return self._components(rows, "distance", WORST_DISTANCE)

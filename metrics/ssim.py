@@ -29,7 +29,7 @@ class Ssim(Metric):
         return without_reference(dialogue)
 
     def measure(self, dialogue: Dialogue, artifacts: Artifacts) -> Counts:
-        found = comparable(artifacts)
+        found = comparable(artifacts[FrameSimilarity])
         return {
             "ssim": found.ssim,
             "resized": float(found.resized),

@@ -232,7 +232,7 @@ class Metric(ABC):
 
     `higher_is_better` is None for a diagnostic that is best near the reference's own value.
     `companion` is the component without which the value misleads: it is shown wherever that is.
-    `aggregation` says over what the value is averaged; a setting may change it.
+    `aggregation` says over what the value is averaged. A setting may change it, and `needs`.
     """
 
     name: ClassVar[str]
@@ -241,7 +241,7 @@ class Metric(ABC):
     unit: ClassVar[str]
     higher_is_better: ClassVar[bool | None]
     aggregation: str
-    needs: ClassVar[tuple[type[Artifact], ...]] = ()
+    needs: tuple[type[Artifact], ...] = ()
     reference_needs: ClassVar[tuple[type[Artifact], ...]] = ()
     companion: ClassVar[str | None] = None
     Settings: ClassVar[type[Settings]] = Settings

@@ -6,18 +6,24 @@ right in all of them.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
+from mmdia_eval import example_clips, example_faces
 from mmdia_eval.benchmark import load_benchmark
 from mmdia_eval.errors import UserError
 from mmdia_eval.example_clips import (
+    CLIPS,
     Clip,
     Frames,
     Scene,
@@ -26,6 +32,7 @@ from mmdia_eval.example_clips import (
     write_mp4,
 )
 from mmdia_eval.example_systems import empty_folder, write_system_file
+from mmdia_eval.store import digest, file_sha256
 from mmdia_eval.submission import Kind
 from mmdia_eval.types import FRAME_RATE, Dialogue
 
@@ -34,6 +41,9 @@ LAG = 0.2
 
 BLUR = 4.0
 """Pixels, for `blurred`: the standard deviation of the Gaussian."""
+
+MADE = "made.json"
+"""What is in the systems' folders, and what it was made of: so that it need not be made again."""
 
 MAX_THREADS = 4
 """Each holds the frames of a clip several times over: some 150 MB."""
@@ -68,11 +78,28 @@ def one_picture(scene: Scene) -> Frames:
 
 def out_of_focus(scene: Scene) -> Frames:
     """A Gaussian blur of BLUR over every frame."""
-    from scipy.ndimage import gaussian_filter  # noqa: PLC0415
+    from av import VideoFormat, VideoFrame  # noqa: PLC0415
+    from av.filter import Graph  # noqa: PLC0415
 
     frames = scene.film(scene.openings)
-    for frame in frames:
-        gaussian_filter(frame, (BLUR, BLUR, 0), output=frame, truncate=3)
+    graph = Graph()
+    graph.threads = 1
+    height, width = frames.shape[1:3]
+    steps = (
+        graph.add_buffer(
+            width=width, height=height, format=VideoFormat("rgb24"), time_base=Fraction(1)
+        ),
+        graph.add("format", "gbrp"),
+        graph.add("gblur", f"sigma={BLUR}:steps=3"),
+        graph.add("format", "rgb24"),
+        graph.add("buffersink"),
+    )
+    graph.link_nodes(*steps).configure()
+    for number, frame in enumerate(frames):
+        sharp = VideoFrame.from_ndarray(frame, format="rgb24")
+        sharp.pts = number
+        graph.push(sharp)
+        frames[number] = graph.vpull().to_ndarray()
     return frames
 
 
@@ -110,7 +137,8 @@ def make_video_systems(benchmark_dir: Path, out: Path) -> list[Path]:
     """Write `out`/<system>/output_<id>.mp4 and submission.toml for each of VIDEO_SYSTEMS.
 
     `benchmark_dir` is a folder that make_mini_clips.py completed. Gives the systems' folders, in
-    the order of VIDEO_SYSTEMS; MP4 files already there are removed.
+    the order of VIDEO_SYSTEMS. What an earlier call made of the same clips is left as it is; else
+    MP4 files already there are removed.
 
     Raises:
         UserError: the benchmark has no clips, or one of its files cannot be read.
@@ -119,23 +147,52 @@ def make_video_systems(benchmark_dir: Path, out: Path) -> list[Path]:
     mini = load_benchmark(benchmark_dir)
     dialogues = {one.id: one for split in mini.splits.values() for one in split}
     videos = {clip.id: _video(dialogues[clip.id]) for clip in clips}
-    for name, system in VIDEO_SYSTEMS.items():
-        empty_folder(out / name, "output_*.mp4")
-        write_system_file(out / name, system.defect, system.kind)
-
-    def answer(clip: Clip) -> None:
-        scene = make_scene(clip, dialogues[clip.id], dialogues[clip.source])
+    origin = _origin(benchmark_dir, videos.values())
+    if not _is_made(out, origin):
         for name, system in VIDEO_SYSTEMS.items():
-            path = out / name / f"output_{clip.id}.mp4"
-            frames = system.film(scene)
-            if frames is None:
-                shutil.copyfile(videos[clip.id], path)
-            else:
-                write_mp4(path, frames, scene.sound)
-
-    with ThreadPoolExecutor(max_workers=min(MAX_THREADS, os.cpu_count() or 1)) as pool:
-        list(pool.map(answer, clips))
+            empty_folder(out / name, "output_*.mp4")
+            write_system_file(out / name, system.defect, system.kind)
+        with ThreadPoolExecutor(max_workers=min(MAX_THREADS, os.cpu_count() or 1)) as pool:
+            sources = [dialogues[clip.source] for clip in clips]
+            answered = [dialogues[clip.id] for clip in clips]
+            list(pool.map(partial(_answer, out), clips, answered, sources))
+        made = {"origin": origin, "files": _contents(out)}
+        (out / MADE).write_text(json.dumps(made, indent=1) + "\n", "utf-8")
     return [out / name for name in VIDEO_SYSTEMS]
+
+
+def _answer(out: Path, clip: Clip, dialogue: Dialogue, source: Dialogue) -> None:
+    """Each system's video of a clip."""
+    scene = make_scene(clip, dialogue, source)
+    for name, system in VIDEO_SYSTEMS.items():
+        path = out / name / f"output_{clip.id}.mp4"
+        frames = system.film(scene)
+        if frames is None:
+            shutil.copyfile(_video(dialogue), path)
+        else:
+            write_mp4(path, frames, scene.sound)
+
+
+def _origin(benchmark_dir: Path, videos: Iterable[Path]) -> str:
+    """What the systems are made by and of: this code, the clips' scenes and files, FFmpeg."""
+    code = (Path(__file__), Path(example_clips.__file__), Path(example_faces.__file__))
+    files = [*code, benchmark_dir / CLIPS, *videos]
+    return digest([version("av"), version("numpy"), *map(file_sha256, files)])
+
+
+def _is_made(out: Path, origin: str) -> bool:
+    """Whether the systems' folders hold just what was made of the same."""
+    try:
+        made = json.loads((out / MADE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(made == {"origin": origin, "files": _contents(out)})
+
+
+def _contents(out: Path) -> dict[str, str]:
+    """The sha256 of each system's files."""
+    paths = [path for name in VIDEO_SYSTEMS for path in sorted((out / name).glob("*"))]
+    return {path.relative_to(out).as_posix(): file_sha256(path) for path in paths}
 
 
 def _video(dialogue: Dialogue) -> Path:

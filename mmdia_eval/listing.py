@@ -69,11 +69,12 @@ def print_metrics(protocol: Protocol) -> None:
         table.add_column(title)
     for entry in protocol.metrics:
         cls = registry.metric.get(entry.metric)
-        reads = [kind.kind for kind in cls.needs]
-        reads += [f"reference's {kind.kind}" for kind in cls.reference_needs]
+        metric = cls(cls.Settings.model_validate(entry.settings))
+        reads = [kind.kind for kind in metric.needs]
+        reads += [f"reference's {kind.kind}" for kind in metric.reference_needs]
         name = entry.name if entry.default else f"{entry.name} *"
         name += "" if entry.metric == entry.name else f" ({entry.metric})"
-        better = BETTER[cls.higher_is_better]
+        better = BETTER[metric.higher_is_better]
         tasks = ", ".join(map(str, entry.tasks or protocol.tasks))
         table.add_row(name, tasks, better, "\n".join(reads))
     console = plain_console()

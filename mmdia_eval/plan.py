@@ -303,12 +303,13 @@ class _Planner:
         except (UserError, ValidationError) as error:
             self.problems.append(f"metric {entry.name!r}: {_one_line(error)}")
             return None
+        metric = cls(settings)
         return MetricJob(
             entry.name,
-            cls(settings),
+            metric,
             settings.model_dump(mode="json"),
-            {kind: entry.inputs.get(kind.kind, kind.kind) for kind in cls.needs},
-            {kind: f"reference_{kind.kind}" for kind in cls.reference_needs},
+            {kind: entry.inputs.get(kind.kind, kind.kind) for kind in metric.needs},
+            {kind: f"reference_{kind.kind}" for kind in metric.reference_needs},
         )
 
     def _add_stage(self, role: str, path: tuple[str, ...]) -> None:

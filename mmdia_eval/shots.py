@@ -20,12 +20,13 @@ def shots(
 
     The frames are looked at as they are, without writing a file; together the shots are the video.
     """
+    import cv2  # noqa: PLC0415
     from scenedetect.detectors import ContentDetector  # noqa: PLC0415
 
     detector = ContentDetector(threshold=threshold, min_scene_len=shortest)
     cuts = [
         cut
         for index, frame in enumerate(frames)
-        for cut in detector.process_frame(index, frame[..., ::-1])  # it expects blue first
+        for cut in detector.process_frame(index, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
     ]
     return tuple(pairwise([0, *cuts, len(frames)])) if len(frames) else ()

@@ -311,6 +311,21 @@ class FrameSimilarity(Artifact):
 
 
 @dataclass(frozen=True)
+class PerceptualDistance(Artifact):
+    """How far a video is from its reference for people, frame by frame; see `lpips_distance`.
+
+    `lpips` is a mean over frames, 0 for equal ones. `resized` and `problem` are as in
+    `FrameSimilarity`.
+    """
+
+    kind: ClassVar[str] = "perceptual_distance"
+    lpips: float
+    frames: int
+    resized: bool
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
 class Word:
     """One word as heard or aligned."""
 

@@ -13,10 +13,8 @@ from mmdia_eval import display
 from mmdia_eval.compare import compare
 from mmdia_eval.demo import run_demo
 from mmdia_eval.results import MetricResult, Results, read_rows
-from mmdia_eval.types import Task
 
 Scores = Mapping[str, Results]
-SPEECH: tuple[Task, ...] = (1,)
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +28,17 @@ def by_name(found: list[Results], task: int) -> Scores:
 
 @pytest.fixture(scope="module")
 def found(folder: Path) -> list[Results]:
-    return run_demo(folder, tasks=SPEECH)
+    return run_demo(folder)
 
 
 @pytest.fixture(scope="module")
 def scores(found: list[Results]) -> Scores:
     return by_name(found, task=1)
+
+
+@pytest.fixture(scope="module")
+def videos(found: list[Results]) -> Scores:
+    return by_name(found, task=3)
 
 
 def metric(scores: Scores, system: str, name: str) -> MetricResult:
@@ -144,6 +147,65 @@ def test_the_page_and_the_files_are_where_the_readme_says(folder: Path, scores: 
         assert results["protocol"]["comparable"] is False
 
 
+def test_every_video_system_is_scored_completely(videos: Scores) -> None:
+    assert list(videos) == [
+        "reference",
+        "lagged",
+        "swapped-mouths",
+        "frozen",
+        "blurred",
+        "silent-mouths",
+        "missing-face",
+    ]
+    assert {results.status for results in videos.values()} == {"complete"}
+
+
+def test_the_reference_clips_are_in_sync_and_move(videos: Scores) -> None:
+    assert value(videos, "reference", "av_sync") > 0.95
+    assert component(videos, "reference", "av_sync", "binding") == 1
+    assert component(videos, "reference", "av_sync", "median_absolute_lag_ms") == 0
+    assert value(videos, "reference", "frozen_share") < 0.01
+
+
+def test_late_mouths_show_as_their_lag(videos: Scores) -> None:
+    assert value(videos, "lagged", "av_sync") < 0
+    assert component(videos, "lagged", "av_sync", "median_lag_ms") == 200
+    assert component(videos, "lagged", "av_sync", "best_correlation") > 0.95
+    assert component(videos, "lagged", "av_sync", "binding") == 1
+
+
+def test_the_listeners_mouth_shows_in_binding(videos: Scores) -> None:
+    assert component(videos, "swapped-mouths", "av_sync", "binding") < 0.05
+    assert abs(value(videos, "swapped-mouths", "av_sync")) < 0.2
+
+
+def test_one_picture_shows_as_frozen(videos: Scores) -> None:
+    assert value(videos, "frozen", "frozen_share") > 0.99
+    assert value(videos, "frozen", "flicker") < 0.1 * value(videos, "reference", "flicker")
+    assert abs(value(videos, "frozen", "av_sync")) < 0.1
+
+
+def test_a_blur_shows_in_sharpness_and_hardly_in_sync(videos: Scores) -> None:
+    assert component(videos, "reference", "sharpness", "ratio") == 1
+    assert component(videos, "blurred", "sharpness", "ratio") < 0.1
+    assert value(videos, "blurred", "av_sync") > 0.85
+
+
+def test_closed_mouths_show_in_sync_alone(videos: Scores) -> None:
+    assert abs(value(videos, "silent-mouths", "av_sync")) < 0.1
+    assert value(videos, "silent-mouths", "frozen_share") < 0.01
+    ratio = component(videos, "silent-mouths", "sharpness", "ratio")
+    assert ratio == pytest.approx(1, abs=0.1)
+
+
+def test_no_face_is_missing_at_the_worst_and_never_zero(videos: Scores) -> None:
+    hidden = metric(videos, "missing-face", "av_sync")
+    assert (hidden.coverage.scored, hidden.coverage.missing) == (0, 12)
+    assert hidden.components["coverage"] == 0
+    assert hidden.value == -1
+    assert metric(videos, "missing-face", "frozen_share").coverage.scored == 12
+
+
 def test_judges_are_not_run_and_say_why(found: list[Results]) -> None:
     for results in found:
         judged = [left for left in results.not_run if left.metric == "judge_score"]
@@ -151,10 +213,13 @@ def test_judges_are_not_run_and_say_why(found: list[Results]) -> None:
         assert all("no judge was chosen" in left.reason for left in judged)
 
 
-def test_running_it_again_computes_no_engine(folder: Path, found: list[Results]) -> None:
-    artifacts = {p: p.stat().st_mtime_ns for p in (folder / "cache/artifacts").rglob("*.*")}
+def test_running_it_again_draws_nothing_and_computes_no_engine(
+    folder: Path, found: list[Results]
+) -> None:
+    kept = [folder / "cache" / "artifacts", folder / "outputs" / "task3"]
+    written = {path: path.stat().st_mtime_ns for each in kept for path in each.rglob("*.*")}
     begin = time.monotonic()
-    again = run_demo(folder, tasks=SPEECH)
+    again = run_demo(folder)
     assert time.monotonic() - begin < 60
-    assert {p: p.stat().st_mtime_ns for p in (folder / "cache/artifacts").rglob("*.*")} == artifacts
+    assert {p: p.stat().st_mtime_ns for each in kept for p in each.rglob("*.*")} == written
     assert [r.metrics for r in again] == [r.metrics for r in found]

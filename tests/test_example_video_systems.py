@@ -21,6 +21,7 @@ from mouths import (
     sound,
 )
 
+from mmdia_eval import example_video_systems
 from mmdia_eval.errors import UserError
 from mmdia_eval.example_clips import Frames, Scene
 from mmdia_eval.example_video_systems import VIDEO_SYSTEMS, make_video_systems
@@ -202,8 +203,44 @@ def test_a_second_run_gives_the_same_bytes(few: Path, systems: Path, tmp_path: P
     copy = shutil.copytree(few, tmp_path / "mini")
     (copy / "clips.jsonl").write_text(lines[0], "utf-8")
     make_video_systems(copy, tmp_path / "out")
-    for path in (tmp_path / "out").rglob("*.*"):
+    for path in (tmp_path / "out").rglob("*/*.*"):
         assert path.read_bytes() == (systems / path.relative_to(tmp_path / "out")).read_bytes()
+
+
+def test_what_is_there_is_not_drawn_again(
+    few: Path, systems: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draw(*args: object) -> None:
+        raise AssertionError
+
+    written = {path: path.stat().st_mtime_ns for path in systems.rglob("*")}
+    monkeypatch.setattr(example_video_systems, "make_scene", draw)
+    assert make_video_systems(few, systems) == [systems / name for name in VIDEO_SYSTEMS]
+    assert {path: path.stat().st_mtime_ns for path in systems.rglob("*")} == written
+
+
+@pytest.mark.parametrize("change", ["a file is gone", "a file is another", "one too many", "clips"])
+def test_what_is_not_all_there_is_drawn_again(
+    few: Path, systems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    out = shutil.copytree(systems, tmp_path / "out")
+    mini = shutil.copytree(few, tmp_path / "mini")
+    name = out / "frozen" / f"output_{TWO}.mp4"
+    if change == "clips":
+        lines = (mini / "clips.jsonl").read_text("utf-8").splitlines(keepends=True)
+        (mini / "clips.jsonl").write_text("".join(lines[:2]), "utf-8")
+    elif change == "a file is gone":
+        name.unlink()
+    else:
+        name = name.with_name("output_more.mp4") if change == "one too many" else name
+        name.write_bytes(b"something")
+    drawn: list[str] = []
+    monkeypatch.setattr(
+        example_video_systems, "_answer", lambda out, clip, *dialogues: drawn.append(clip.id)
+    )
+    make_video_systems(mini, out)
+    assert sorted(drawn) == sorted(NAMES[:2] if change == "clips" else NAMES)
+    assert not (out / "frozen" / "output_more.mp4").exists()
 
 
 def test_a_benchmark_without_clips_is_refused(tmp_path: Path) -> None:

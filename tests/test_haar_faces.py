@@ -9,12 +9,11 @@ from toy_faces import LEFT, RIGHT, SIDE, SKINS, film
 from mmdia_eval.api import Inputs
 from mmdia_eval.errors import UserError
 from mmdia_eval.extractors import haar_faces
-from mmdia_eval.extractors.haar_faces import WEIGHTS, HaarFaces, HaarSettings
-from mmdia_eval.faces import unpack_tracks
+from mmdia_eval.extractors.haar_faces import NOTHING, WEIGHTS, HaarFaces, HaarSettings
+from mmdia_eval.faces import overlap, unpack_tracks
 from mmdia_eval.types import Artifacts, Audio, Dialogue, FaceTracks, FloatArray, Frames
 
 SHUT = np.zeros(30)
-NOTHING: FloatArray = np.empty((0, 5), dtype=np.float32)
 
 
 def extractor(**settings: object) -> HaarFaces:
@@ -34,7 +33,7 @@ def planted(monkeypatch: pytest.MonkeyPatch, faces: list[FloatArray]) -> FaceTra
     """The tracks of these detections, one entry a frame."""
     one = extractor()
     given = iter(faces)
-    monkeypatch.setattr(HaarFaces, "detect", lambda self, frame: next(given))
+    monkeypatch.setattr(HaarFaces, "detect", lambda self, frame, known: next(given))
     silence = Audio(np.zeros(16_000, dtype=np.float32))
     frames = np.zeros((len(faces), 240, 320, 3), dtype=np.uint8)
     (found,) = one.extract([Inputs(silence, Dialogue("d", ()), Artifacts({}), frames=frames)])
@@ -121,6 +120,49 @@ def test_boxes_within_boxes_are_one_face() -> None:
     found = one.detect(np.zeros((200, 300, 3), dtype=np.uint8))
     assert found[:, 4].tolist() == [5.0, 4.0]
     assert found[0, :4].tolist() == [54, 54, 110, 110]
+
+
+def test_between_searches_all_over_faces_are_followed_where_they_were() -> None:
+    """Both faces move by 30 pixels in as many frames; every frame is searched for itself."""
+    still, _ = film({LEFT: np.zeros(1), RIGHT: np.zeros(1)})
+    frames = np.stack([np.roll(still[0], shift, axis=1) for shift in range(30)])
+    found, everywhere = tracks(frames, every=29), tracks(frames, every=1)
+    assert (found.scores > 0).all()
+    for track, known in zip(unpack_tracks(found), unpack_tracks(everywhere), strict=True):
+        assert len(track.boxes) == len(known.boxes) == 30
+        assert track.boxes[-1, 0] - track.boxes[0, 0] == pytest.approx(29, abs=6)
+        assert (np.diagonal(overlap(track.boxes, known.boxes)) > 0.75).all()
+
+
+def test_who_comes_into_a_shot_is_found_by_the_next_search_all_over() -> None:
+    frames, _ = film({LEFT: np.zeros(40), RIGHT: np.zeros(40)})
+    alone, _ = film({LEFT: np.zeros(13)})
+    found = tracks(np.concatenate([alone, frames]), every=5)
+    assert len(found.shots) == 1
+    assert [track.first for track in unpack_tracks(found)] == [0, 15]
+
+
+def test_a_cut_is_searched_all_over() -> None:
+    left, _ = film({LEFT: SHUT})
+    right, _ = film({RIGHT: SHUT}, wall=(200, 120, 60))
+    found = tracks(np.concatenate([left, right]), every=100)
+    assert found.shots == ((0, 30), (30, 60))
+    assert [(track.first, track.last) for track in unpack_tracks(found)] == [(0, 29), (30, 59)]
+
+
+def test_a_face_is_looked_for_where_it_was_for_as_long_as_a_gap_may_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    near: list[int] = []
+    seen = {0}
+
+    def detect(self: HaarFaces, frame: Frames, known: FloatArray | None) -> FloatArray:
+        near.append(-1 if known is None else len(known))
+        return face() if len(near) - 1 in seen else NOTHING
+
+    monkeypatch.setattr(HaarFaces, "detect", detect)
+    extractor(every=8, gap=3)._faces(np.zeros((8, 4, 4, 3), dtype=np.uint8))
+    assert near == [-1, 1, 1, 1, 1, 0, 0, 0]
 
 
 def test_the_cascade_is_in_the_key() -> None:

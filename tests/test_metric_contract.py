@@ -30,6 +30,7 @@ from mmdia_eval.types import (
     MediaInfo,
     MosPrediction,
     MouthMotion,
+    PerceptualDistance,
     Segment,
     SpeakerEmbeddings,
     SpeakerSegment,
@@ -107,6 +108,7 @@ def good_artifacts(dialogue: Dialogue) -> Artifacts:
         Transcript: Transcript(tuple(Utterance(spoken) for spoken in words)),
         Verdict: Verdict((Draw("", ANSWERS, None, "judge", 900, 100, 0),), "0" * 64),
         FrameSimilarity: FrameSimilarity(psnr=38.0, ssim=0.97, frames=100, resized=False),
+        PerceptualDistance: PerceptualDistance(lpips=0.08, frames=100, resized=False),
     }
     of_both: dict[type[Artifact], Artifact] = {
         SpeakerEmbeddings: embeddings,

@@ -10,6 +10,7 @@ from toy_plugins import PeakExtractor, toy_protocol
 
 from mmdia_eval.api import Requirement
 from mmdia_eval.artifact_keys import artifact_key
+from mmdia_eval.choices import Choices
 from mmdia_eval.errors import ProblemsError
 from mmdia_eval.plan import Plan, make_plan
 from mmdia_eval.protocol import Protocol, load_protocol
@@ -33,6 +34,17 @@ def test_stages_come_after_what_they_need(tmp_path: Path) -> None:
 def test_only_the_stages_of_the_metrics_asked_for_are_planned() -> None:
     plan = make_plan(load_protocol("embedded"), 1, SAMPLES, ("one",), ["wer"])
     assert [stage.role for stage in plan.stages] == ["transcript"]
+
+
+def test_a_setting_adds_what_its_column_reads() -> None:
+    turns = (Turn("A", "one", Segment(0.0, 2.0)),)
+    samples = (Sample(Dialogue("d", turns), None),)
+    for name, diarized in (("sa_lse_c", False), ("sa_lse_c_diarized", True)):
+        choices = Choices(unavailable="listed", sandbox="off")
+        plan = make_plan(load_protocol("syncnet-clean"), 3, samples, (), [name], choices)
+        known = {stage.role for stage in plan.stages} | set(plan.lacking)
+        assert "lip_sync_embeddings" in known
+        assert ("diarization" in known) == diarized
 
 
 def test_an_unknown_setting_is_named(tmp_path: Path) -> None:

@@ -47,9 +47,10 @@ def needed_roles(protocol: Protocol) -> Iterator[tuple[str, str]]:
     """(who, role) for every role that a column or an extractor reads."""
     for entry in protocol.metrics:
         cls = registry.metric.get(entry.metric)
-        for kind in cls.needs:
+        metric = cls(cls.Settings.model_validate(entry.settings))
+        for kind in metric.needs:
             yield entry.name, entry.inputs.get(kind.kind, kind.kind)
-        for kind in cls.reference_needs:
+        for kind in metric.reference_needs:
             yield entry.name, f"reference_{kind.kind}"
     for role, made in protocol.extractors.items():
         for kind in registry.extractor.get(made.extractor).needs:

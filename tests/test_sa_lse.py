@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from planted_lips import in_sync, packed, sound_of
+from pydantic import ValidationError
 
 from mmdia_eval.api import Counts
 from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.metrics.lse_c import WORST_DISTANCE
 from mmdia_eval.metrics.sa_lse_c import SaLseC
 from mmdia_eval.metrics.sa_lse_d import SaLseD
-from mmdia_eval.types import Artifacts, Dialogue, LipSyncEmbeddings, Segment, Turn
+from mmdia_eval.types import (
+    Artifacts,
+    Dialogue,
+    Diarization,
+    LipSyncEmbeddings,
+    Segment,
+    SpeakerSegment,
+    Turn,
+)
 
 TIMES = (("ann", 0.4, 3.8), ("bob", 4.2, 7.8), ("ann", 8.2, 11.6), ("bob", 12.0, 15.4))
 DIALOGUE = Dialogue("d", tuple(Turn(who, "so it goes", Segment(a, b)) for who, a, b in TIMES))
 LEFT_RIGHT = {"ann": "face 1", "bob": "face 2"}
 CONFIDENCE, DISTANCE = SaLseC(SaLseC.Settings()), SaLseD(SaLseD.Settings())
+DIARIZED = SaLseC(SaLseC.Settings.model_validate({"segments": "diarization"}))
+UNTIMED = Dialogue("d", tuple(Turn(turn.speaker, turn.text) for turn in DIALOGUE.turns))
+VOICES = {"ann": "SPEAKER_01", "bob": "SPEAKER_00"}
 
 
 def measured(
@@ -137,7 +150,11 @@ def test_missing_with_the_reason(embeddings: LipSyncEmbeddings, assignment: str,
 def test_not_applicable_is_decided_by_the_reference_alone() -> None:
     untimed = Dialogue("u", (Turn("ann", "hm"),))
     brief = Dialogue("b", (Turn("ann", "hm", Segment(0, 0.5)), Turn("bob", "hm", Segment(1, 1.5))))
-    assert CONFIDENCE.not_applicable(untimed) == "the reference turns have no times"
+    why = CONFIDENCE.not_applicable(untimed) or ""
+    assert why.startswith("the reference turns have no times")
+    assert 'segments = "diarization"' in why
+    assert DIARIZED.not_applicable(untimed) is None
+    assert DIARIZED.not_applicable(brief) is None
     assert CONFIDENCE.not_applicable(brief) == "nobody speaks alone for 0.6 s"
     assert CONFIDENCE.not_applicable(DIALOGUE) is None
 
@@ -152,3 +169,69 @@ def test_shares_of_speech_add_up() -> None:
     missing = CONFIDENCE.worst(dialogue)
     assert missing["overlapped"] == pytest.approx(counts["overlapped"])
     assert missing["short"] == pytest.approx(counts["short"])
+
+
+def diarized(
+    embeddings: LipSyncEmbeddings, voices: dict[str, str], metric: SaLseC = DIARIZED
+) -> Counts:
+    """Of a dialogue without turn times whose diarization gives these labels at the true times."""
+    segments = tuple(SpeakerSegment(start, end, voices[who]) for who, start, end in TIMES)
+    found = {LipSyncEmbeddings: embeddings, Diarization: Diarization(segments)}
+    return metric.measure(UNTIMED, Artifacts(found))
+
+
+def test_a_diarization_is_read_only_where_it_is_asked_for() -> None:
+    assert CONFIDENCE.needs == (LipSyncEmbeddings,)
+    assert DIARIZED.needs == (LipSyncEmbeddings, Diarization)
+
+
+def test_diarized_voices_are_given_faces_as_speakers_are() -> None:
+    counts = diarized(in_sync(DIALOGUE), VOICES)
+    turns = measured(in_sync(DIALOGUE, LEFT_RIGHT))
+    assert counts == pytest.approx(turns)
+    shown = DIARIZED.components([counts])
+    assert shown["diarized"] == 1
+    assert "oracle" not in shown
+    assert shown["binding_accuracy"] == 1
+    assert "diarized" not in CONFIDENCE.components([turns])
+
+
+def test_one_voice_for_two_people_has_one_face() -> None:
+    """Half of the speech is then on the wrong face; the best face of each stretch is not."""
+    merged = DIARIZED.components([diarized(in_sync(DIALOGUE), dict.fromkeys(VOICES, "SPEAKER_00"))])
+    right = DIARIZED.components([diarized(in_sync(DIALOGUE), VOICES)])
+    assert merged["consistent"] < 0.6 * right["consistent"]
+    assert merged["greedy"] == pytest.approx(right["greedy"])
+
+
+def test_swapped_mouths_are_other_voices_to_a_diarization() -> None:
+    swapped = in_sync(DIALOGUE, {"ann": "bob", "bob": "ann"})
+    assert value(DIARIZED, diarized(swapped, VOICES)) == pytest.approx(
+        value(DIARIZED, diarized(in_sync(DIALOGUE), VOICES))
+    )
+
+
+def test_a_voice_that_is_no_one_in_sight_is_offscreen() -> None:
+    segments = [SpeakerSegment(start, end, VOICES[who]) for who, start, end in TIMES]
+    radio = SpeakerSegment(16.0, 19.0, "SPEAKER_02")
+    found = Diarization((*segments, radio))
+    both = Artifacts({LipSyncEmbeddings: in_sync(DIALOGUE), Diarization: found})
+    counts = DIARIZED.measure(UNTIMED, both)
+    assert counts["offscreen"] == pytest.approx(3.0)
+    assert counts["speech"] == pytest.approx(13.8 + 3.0)
+
+
+def test_no_voice_is_missing_and_weighs_as_much_as_the_dialogue_lasts() -> None:
+    nobody = {LipSyncEmbeddings: in_sync(DIALOGUE), Diarization: Diarization(())}
+    with pytest.raises(MissingOutputError, match="by the diarization nobody speaks"):
+        DIARIZED.measure(UNTIMED, Artifacts(nobody))
+    assert DIARIZED.worst(DIALOGUE)["scorable"] == pytest.approx(13.8)
+    assert DIARIZED.worst(replace(UNTIMED, duration=16.4))["scorable"] == 16.4
+    words = sum(len(turn.text.split()) for turn in UNTIMED.turns)
+    assert DIARIZED.worst(UNTIMED)["seconds"] == pytest.approx(words / 2.5)
+    assert value(DIARIZED, DIARIZED.worst(UNTIMED)) == 0
+
+
+def test_voices_have_no_names_for_the_oracle() -> None:
+    with pytest.raises(ValidationError, match=r"oracle.*needs segments = .turns"):
+        SaLseC.Settings.model_validate({"segments": "diarization", "assignment": "oracle"})

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from torch import nn
 
-from mmdia_eval.networks.syncnet import EMBEDDING, SyncNet
+from mmdia_eval.networks.syncnet import EMBEDDING, SyncNet, load
 
 BLOCKS = {
     "netcnnaud": [(0, 1), (4, 5), (8, 9), (11, 12), (14, 15), (18, 19)],
@@ -60,6 +63,30 @@ def test_sound_windows_are_four_columns_apart_and_see_nothing_else(network: Sync
     assert found.shape == (4, EMBEDDING)
     lone = network.sound(cepstra[4:24])
     torch.testing.assert_close(found[1:2], lone, rtol=1e-4, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_what_is_loaded_is_folded_and_gives_the_same(tmp_path: Path) -> None:
+    """With weights of normalisation of both signs, so that no maximum is that of what is after."""
+    torch.manual_seed(1)
+    plain = SyncNet()
+    for module in plain.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
+            module.weight.normal_()
+            module.bias.normal_()
+            module.momentum = 1.0
+    faces, cepstra = torch.randint(0, 256, (9, 3, 224, 224), dtype=torch.uint8), torch.randn(40, 13)
+    plain.train().lips(faces)
+    plain.sound(cepstra)
+    torch.save(plain.state_dict(), tmp_path / "syncnet_v2.model")
+    loaded = load(tmp_path / "syncnet_v2.model")
+    assert not any(isinstance(m, nn.BatchNorm2d | nn.BatchNorm3d) for m in loaded.modules())
+    plain.eval()
+    for found, expected in (
+        (loaded.lips(faces), plain.lips(faces)),
+        (loaded.sound(cepstra), plain.sound(cepstra)),
+    ):
+        assert (found - expected).norm() < 1e-4 * expected.norm()
 
 
 def test_too_little_gives_no_window(network: SyncNet) -> None:

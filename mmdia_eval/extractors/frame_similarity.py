@@ -64,24 +64,17 @@ class FrameSimilarityExtractor(Extractor[FrameSimilarity]):
         return [self._similarity(item) for item in batch]
 
     def _similarity(self, item: Inputs) -> FrameSimilarity:
-        frames, reference = seen_frames(item), item.reference_frames
-        if reference is None and item.dialogue.video is not None:
-            raise ValueError(f"{item.path} came without the frames of {item.dialogue.video}")
-        if reference is None:
-            return _incomparable("the dialogue has no reference video")
-        if abs(len(frames) - len(reference)) > self.settings.most_extra:
-            return _incomparable(f"{len(frames)} frames, and the reference has {len(reference)}")
-        if min(reference.shape[1:3]) < WINDOW:
-            height, width = reference.shape[1:3]
-            return _incomparable(f"the reference is {width}x{height}: SSIM needs {WINDOW} a side")
-        count = min(len(frames), len(reference))
+        found = beside_reference(item, self.settings.most_extra, WINDOW, "SSIM")
+        if isinstance(found, str):
+            return FrameSimilarity(psnr=0.0, ssim=0.0, frames=0, resized=False, problem=found)
+        frames, reference = found
         both = [
-            self._compared(frames[first : min(count, first + TOGETHER)], reference[first:count])
-            for first in range(0, count, TOGETHER)
+            self._compared(frames[at : at + TOGETHER], reference[at : at + TOGETHER])
+            for at in range(0, len(frames), TOGETHER)
         ]
         psnr, ssim = (float(np.concatenate(each).mean()) for each in zip(*both, strict=True))
         resized = frames.shape[1:3] != reference.shape[1:3]
-        return FrameSimilarity(psnr=psnr, ssim=ssim, frames=count, resized=resized)
+        return FrameSimilarity(psnr=psnr, ssim=ssim, frames=len(frames), resized=resized)
 
     def _compared(self, frames: Frames, reference: Frames) -> tuple[Any, Any]:
         """PSNR and SSIM of each frame, beside as many of the reference."""
@@ -95,7 +88,7 @@ class FrameSimilarityExtractor(Extractor[FrameSimilarity]):
         with inference():
             mine, theirs = (
                 torch.from_numpy(np.array(each)).to(self.torch_device).permute(0, 3, 1, 2) / 255
-                for each in (sized, reference[: len(frames)])
+                for each in (sized, reference)
             )
             psnr = peak_signal_noise_ratio(
                 mine, theirs, data_range=1.0, reduction="none", dim=(1, 2, 3)
@@ -128,5 +121,25 @@ def resize(frames: Frames, width: int, height: int) -> Frames:
     ).astype(np.uint8)
 
 
-def _incomparable(why: str) -> FrameSimilarity:
-    return FrameSimilarity(psnr=0.0, ssim=0.0, frames=0, resized=False, problem=why)
+def beside_reference(
+    item: Inputs, most_extra: int, least_side: int, who: str
+) -> tuple[Frames, Frames] | str:
+    """As many frames of the video and of its reference, or why the two cannot be compared.
+
+    `who` needs a reference of `least_side` pixels to a side.
+
+    Raises:
+        ValueError: the frames of either were not handed over.
+    """
+    frames, reference = seen_frames(item), item.reference_frames
+    if reference is None and item.dialogue.video is not None:
+        raise ValueError(f"{item.path} came without the frames of {item.dialogue.video}")
+    if reference is None:
+        return "the dialogue has no reference video"
+    if abs(len(frames) - len(reference)) > most_extra:
+        return f"{len(frames)} frames, and the reference has {len(reference)}"
+    height, width = reference.shape[1:3]
+    if min(height, width) < least_side:
+        return f"the reference is {width}x{height}: {who} needs {least_side} a side"
+    count = min(len(frames), len(reference))
+    return frames[:count], reference[:count]

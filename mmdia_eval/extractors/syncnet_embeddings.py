@@ -69,7 +69,7 @@ class SyncnetEmbeddings(Extractor[LipSyncEmbeddings]):
     def load(self) -> None:
         from mmdia_eval.networks import syncnet  # noqa: PLC0415
 
-        self._network = syncnet.load(models.folder(MODEL) / CHECKPOINT).to(self.torch_device)
+        self._network = syncnet.load(models.folder(MODEL) / CHECKPOINT, self.torch_device)
 
     def extract(self, batch: Sequence[Inputs]) -> Sequence[LipSyncEmbeddings]:
         return [self._embed(item) for item in batch]

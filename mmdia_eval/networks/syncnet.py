@@ -7,10 +7,12 @@ Key names and layers are those of the published checkpoint `syncnet_v2.model`
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mmdia_eval.lip_sync import WINDOW
 from mmdia_eval.networks.checkpoint import load_exactly, read_checkpoint
@@ -20,9 +22,11 @@ COLUMNS_PER_FRAME = 4
 CEPSTRA = 13
 EMBEDDING = 1024
 
-LIP_WINDOWS_AT_ONCE = 64
+LIP_WINDOWS_AT_ONCE = 16
 SOUND_WINDOWS_AT_ONCE = 512
-"""Windows that pass a tower at once: each takes under 1 GB of activations then."""
+"""Windows that pass a tower at once; more are no faster on a CPU, and take memory."""
+CPU_LAYOUT = torch.channels_last_3d
+"""All channels of a pixel side by side: a CPU passes the lip tower in two thirds of the time."""
 
 
 def _head() -> nn.Sequential:
@@ -102,7 +106,9 @@ class SyncNet(nn.Module):
 
     def _lip_features(self, part: Tensor) -> Tensor:
         device = next(self.parameters()).device
-        features: Tensor = self.netcnnlip(part.to(device).float().transpose(0, 1)[None])
+        layout = CPU_LAYOUT if device.type == "cpu" else torch.contiguous_format
+        faces = part.to(device).transpose(0, 1)[None].float().contiguous(memory_format=layout)
+        features: Tensor = self.netcnnlip(faces)
         return features[0, :, :, 0, 0].T
 
     def sound(self, cepstra: Tensor) -> Tensor:
@@ -123,8 +129,8 @@ class SyncNet(nn.Module):
         return torch.cat(found) if found else next(self.parameters()).new_zeros((0, EMBEDDING))
 
 
-def load(path: Path) -> SyncNet:
-    """The network with the weights of the published file, ready for inference, on the CPU.
+def load(path: Path, device: str = "cpu") -> SyncNet:
+    """The network with the weights of the published file, ready for inference on `device`.
 
     Counters of training steps, which batch normalisation keeps and inference does not read, may
     lack: older torch did not write them.
@@ -135,4 +141,25 @@ def load(path: Path) -> SyncNet:
     network = SyncNet()
     counters = {k: v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
     load_exactly(network, {**counters, **read_checkpoint(path)}, str, path)
-    return network.eval()
+    network.eval()
+    network.netcnnlip, network.netcnnaud = map(_folded, (network.netcnnlip, network.netcnnaud))
+    if torch.device(device).type == "cpu":
+        for parameter in network.netcnnlip.parameters():
+            if parameter.dim() == 5:
+                parameter.data = parameter.data.contiguous(memory_format=CPU_LAYOUT)
+    return network.to(device)
+
+
+def _folded(layers: nn.Sequential) -> nn.Sequential:
+    """The same function with fewer passes over memory: normalisation inside the convolutions, and
+    the greatest of a pool taken before what is negative is cut off.
+    """
+    kept: list[nn.Module] = []
+    for layer, following in pairwise([*layers, nn.Identity()]):
+        if isinstance(layer, nn.Conv2d | nn.Conv3d):
+            kept.append(fuse_conv_bn_eval(layer, following))
+        elif isinstance(layer, nn.MaxPool2d | nn.MaxPool3d) and isinstance(kept[-1], nn.ReLU):
+            kept.insert(-1, layer)
+        elif isinstance(layer, nn.ReLU):
+            kept.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*kept)

@@ -25,8 +25,8 @@ TASKS: dict[Task, tuple[Split, Callable[[Path, Path], list[Path]]]] = {
 }
 """The tasks shown, each with its split and what makes its example systems."""
 COMPARED = ("reference", "swapped-turns")
-AUDIT = 1
-"""Recordings of each system that can be heard or seen on its page, which encodes them anew."""
+AUDIT = 2
+"""Recordings of each system that can be heard or seen on its page."""
 
 
 def run_demo(out: Path, jobs: int | None = None, tasks: Collection[Task] = (1, 3)) -> list[Results]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
 import typer
@@ -29,12 +29,11 @@ AUDIT = 2
 """Recordings of each system that can be heard or seen on its page."""
 
 
-def run_demo(out: Path, jobs: int | None = None, tasks: Collection[Task] = (1, 3)) -> list[Results]:
+def run_demo(out: Path, jobs: int | None = None) -> list[Results]:
     """Make the systems in `out`, score each, compare two, and build the page; prints as it goes."""
     paths: dict[tuple[Task, str], Path] = {}
     scored: list[Results] = []
-    for task in tasks:
-        split, make = TASKS[task]
+    for task, (split, make) in TASKS.items():
         of_task = []
         for folder in make(resolve_benchmark("mini"), out / "outputs" / f"task{task}"):
             path = out / "results" / folder.name / f"task{task}.{split}.json"
@@ -58,8 +57,7 @@ def run_demo(out: Path, jobs: int | None = None, tasks: Collection[Task] = (1, 3
         typer.echo(f"Task {task}")
         report.print_systems(of_task)
         scored += of_task
-    if 1 in tasks:
-        compare.print_comparison(compare.compare(*(paths[1, name] for name in COMPARED)))
+    compare.print_comparison(compare.compare(*(paths[1, name] for name in COMPARED)))
     page = build_leaderboard(list(paths.values()), out / "leaderboard", published=published.FOLDER)
     typer.echo(f"results: {out / 'results'}\nleaderboard: {page}")
     return scored

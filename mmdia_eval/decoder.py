@@ -87,8 +87,21 @@ def _is_short_of_memory(problem: str) -> bool:
     if "allocate memory" in problem or "temporarily unavailable" in problem:
         return True
     most = resource.getrlimit(resource.RLIMIT_AS)[0]
-    taken = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return problem.startswith(("unreadable", "truncated")) and 0 < most < 2 * taken
+    return problem.startswith(("unreadable", "truncated")) and 0 < most < 2 * _most_taken()
+
+
+def _most_taken() -> int:
+    """Bytes of memory at the peak of this process.
+
+    What getrusage says begins with the peak of the process that started this one, unless one
+    between them has forked, as in the isolated modes, where there is no /proc.
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        kilobytes = int(status.partition("VmHWM:")[2].split()[0])
+    except (OSError, IndexError, ValueError):
+        kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return 1024 * kilobytes
 
 
 def _check(task: _Task) -> Mapping[str, Any]:

@@ -125,6 +125,19 @@ def test_a_bad_file_is_named_alike(tmp_path: Path) -> None:
     assert sandbox.read_header(path, mode) == sandbox.Header(None, 0)
 
 
+@pytest.mark.parametrize("named", ["process", "namespaces", "bubblewrap"])
+def test_a_bad_file_is_no_lack_of_memory_where_we_are_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: SandboxMode
+) -> None:
+    mode = working(named)
+    monkeypatch.setattr(sandbox, "MEMORY", 2**30)
+    (tmp_path / "a.wav").write_text("no sound", encoding="utf-8")
+    ours = np.ones(3 * 2**28, np.uint8)
+    info, _ = sandbox.decode(tmp_path / "a.wav", mode)
+    assert ours[-1] == 1
+    assert (info.problem or "").startswith("unreadable: ")
+
+
 def test_a_link_is_refused_before_any_decoder_starts(tmp_path: Path, speech: Path) -> None:
     link = tmp_path / "b.wav"
     link.symlink_to(speech)
@@ -308,8 +321,7 @@ def test_memory_is_limited_and_its_want_is_named_so(
 def test_a_codec_without_memory_may_call_its_input_invalid(
     monkeypatch: pytest.MonkeyPatch, problem: str, taken: int, short: bool
 ) -> None:
-    usage = resource.struct_rusage((0, 0, taken // 1024, *[0] * 13))
-    monkeypatch.setattr(resource, "getrusage", lambda _: usage)
+    monkeypatch.setattr(decoder, "_most_taken", lambda: taken)
     monkeypatch.setattr(resource, "getrlimit", lambda _: (2**41, 2**41))
     assert decoder._is_short_of_memory(problem) is short
 

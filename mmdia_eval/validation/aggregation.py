@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 from mmdia_eval.api import Counts, Metric, SetMetric
@@ -26,6 +26,7 @@ REFERENCE_FIELDS: Mapping[str, tuple[str, ...]] = {
     "label_recall": ("relationship_true", "interaction_type_true", "both_asked"),
     "lse_c": ("dialogues",),
     "lse_d": ("dialogues",),
+    "lpips": ("dialogues",),
     "mos": ("dialogues", "turns"),
     "psnr": ("dialogues",),
     "sa_lse_c": ("scorable", "speech", "overlapped", "short", "dialogues"),
@@ -105,12 +106,18 @@ def _row(metric: Metric, row: Row, dialogue: Dialogue | None) -> Iterator[tuple[
 
 def _against_worst(metric: Metric, row: Row, worst: Counts) -> Iterator[tuple[str, str]]:
     missing = row.status == "missing"
-    fields = metric.fields if missing else REFERENCE_FIELDS.get(metric.name, ())
+    fields = metric.fields if missing else _reference_fields(metric)
     for field in fields:
         said, expected = row.counts[field], float(worst[field])
         if not close(said, expected):
             code = "row-worst" if missing else "row-reference"
             yield code, f"{field} is {said:g}, not {expected:g}"
+
+
+def _reference_fields(metric: Metric) -> Sequence[str]:
+    if getattr(metric.settings, "segments", "turns") == "diarization":
+        return ("dialogues",)  # whose speech is scored depends on what was heard
+    return REFERENCE_FIELDS.get(metric.name, ())
 
 
 def check_values(entry: Entry, context: Context) -> Iterator[Finding]:

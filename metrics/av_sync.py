@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class AvSync(Metric):
     """
 
     version = "1"
-    fields = (
+    fields: tuple[str, ...] = (
         "correlation",
         "best",
         "shuffled",
@@ -48,11 +48,11 @@ class AvSync(Metric):
         "dialogues",
     )
     unit = "correlation"
-    higher_is_better = True
+    higher_is_better: ClassVar[bool | None] = True
     aggregation = "dialogues"
     needs = (MouthMotion,)
     reference_needs = (MouthMotion,)
-    companion = "coverage"
+    companion: ClassVar[str | None] = "coverage"
 
     def not_applicable(self, dialogue: Dialogue) -> str | None:
         speech = timed_speech(dialogue)

@@ -9,6 +9,8 @@ from mmdia_eval.results import ControlRecord, Coverage, Interval, MetricResult
 NO_VALUE = "-"
 NOT_RUN = "not run"
 UNRELIABLE = "unreliable judge"
+DECIMALS = {"ms": 0}
+"""By unit, where not three."""
 
 
 class Measured(Protocol):
@@ -44,7 +46,9 @@ def number(metric: Measured, value: float | None, sign: str = "") -> str:
     """A value of `metric`, or a difference of two with `sign` "+", in the unit it is shown in."""
     if value is None:
         return NO_VALUE
-    return f"{100 * value:{sign}.2f}" if is_percent(metric) else f"{value:{sign}.3f}"
+    if is_percent(metric):
+        return f"{100 * value:{sign}.2f}"
+    return f"{value:{sign}.{DECIMALS.get(metric.unit, 3)}f}"
 
 
 def interval(metric: Measured, found: Interval | None, sign: str = "") -> str:

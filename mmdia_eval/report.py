@@ -35,6 +35,10 @@ def print_results(results: Results, rows: Sequence[Row], console: Console | None
     print_lines(console, summary_lines(results, rows))
 
 
+WIDEST_NAME = 20
+"""Characters of a system's name that stay in one line of a narrow terminal."""
+
+
 def print_systems(scored: Sequence[Results], console: Console | None = None) -> None:
     """Several systems' values side by side, one column a metric; all of one split and protocol.
 
@@ -45,7 +49,10 @@ def print_systems(scored: Sequence[Results], console: Console | None = None) -> 
     columns = {metric.name: metric for results in scored for metric in results.metrics}
     headings = [_heading(metric, console) for metric in columns.values()]
     height = max((len(heading) for heading in headings), default=1)
-    table.add_column("\n" * (height - 1) + "system", overflow="fold")
+    longest = max((len(printable(results.system.name)) for results in scored), default=0)
+    table.add_column(
+        "\n" * (height - 1) + "system", overflow="fold", min_width=min(longest, WIDEST_NAME)
+    )
     for heading in headings:
         above = [""] * (height - len(heading))
         table.add_column("\n".join([*above, *heading]), justify="right", overflow="fold")

@@ -9,10 +9,12 @@ from toy_faces import LEFT, RIGHT, SKINS, Colour, Signal, film, gated, sound, sp
 from mmdia_eval.api import Inputs
 from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.extractors.mouth_motion import MouthMotionExtractor
+from mmdia_eval.metrics.av_binding import AvBinding
+from mmdia_eval.metrics.av_lag import AvLag
 from mmdia_eval.metrics.av_sync import AvSync
 from mmdia_eval.types import Artifact, Artifacts, Audio, Dialogue, FaceTracks, MouthMotion, Turn
 
-METRIC = AvSync(AvSync.Settings())
+METRIC, LAG, BINDING = (one(one.Settings()) for one in (AvSync, AvLag, AvBinding))
 FRAMES = 150
 DIALOGUE = spoken([("A", 0.0, 3.0), ("B", 3.0, 6.0)])
 LOUDNESS = speech(FRAMES, 1)
@@ -41,10 +43,13 @@ def value(output: MouthMotion, reference: MouthMotion | None = REFERENCE) -> flo
 
 
 def counts(
-    output: MouthMotion, reference: MouthMotion | None = REFERENCE, dialogue: Dialogue = DIALOGUE
+    output: MouthMotion,
+    reference: MouthMotion | None = REFERENCE,
+    dialogue: Dialogue = DIALOGUE,
+    metric: AvSync = METRIC,
 ) -> Mapping[str, float]:
     beside: dict[type[Artifact], Artifact] = {MouthMotion: reference} if reference else {}
-    return METRIC.measure(dialogue, Artifacts({MouthMotion: output}, beside))
+    return metric.measure(dialogue, Artifacts({MouthMotion: output}, beside))
 
 
 def test_mouths_that_go_with_the_sound_are_near_one() -> None:
@@ -64,6 +69,34 @@ def test_a_lag_lowers_the_value_and_is_found_within_a_frame(lag: int) -> None:
     assert found["median_absolute_lag_ms"] == abs(found["median_lag_ms"])
     assert found["best_correlation"] > 0.85
     assert value(late) < 0.5 < value(REFERENCE)
+
+
+@pytest.mark.parametrize("lag", [-4, 0, 5])
+def test_the_lag_by_itself_has_no_sign(lag: int) -> None:
+    late = counts(motion({LEFT: np.roll(A, lag), RIGHT: np.roll(B, lag)}), metric=LAG)
+    assert LAG.reduce(late) == pytest.approx(abs(40 * lag), abs=40)
+    assert LAG.components([late])["mean_lag_ms"] == pytest.approx(40 * lag, abs=40)
+    assert LAG.reduce(late) < LAG.reduce(LAG.worst(DIALOGUE)) == 600
+
+
+def test_where_nothing_correlates_the_longest_lag_counts() -> None:
+    shut = counts(motion({LEFT: SHUT, RIGHT: SHUT}), metric=LAG)
+    assert (shut["absolute_lag"], shut["with_lag"]) == (600, 0)
+
+
+def test_binding_by_itself_adds_up_contested_seconds() -> None:
+    right, wrong = (
+        counts(motion(mouths), metric=BINDING)
+        for mouths in ({LEFT: A, RIGHT: B}, {LEFT: B, RIGHT: A})
+    )
+    assert (BINDING.reduce(right), BINDING.reduce(wrong)) == (1, 0)
+    assert right["contested_seconds"] == wrong["contested_seconds"] == pytest.approx(6, abs=0.2)
+    one = counts(motion({LEFT: A}), metric=BINDING)
+    assert one["contested_seconds"] == 0
+    both = {field: right[field] + wrong[field] + one[field] for field in BINDING.fields}
+    assert BINDING.reduce(both) == 0.5
+    assert BINDING.worst(DIALOGUE)["contested_seconds"] == 6
+    assert BINDING.not_applicable(spoken([("A", 0.0, 3.0)])) == "one speaker"
 
 
 def test_swapped_mouths_are_found_by_the_reference_and_only_so() -> None:

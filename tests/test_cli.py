@@ -102,7 +102,7 @@ def test_both_forms_of_output_name_are_taken(invoke: Invoke, outputs: Path) -> N
     [
         (["--task", "3"], "task 3 takes .mp4"),
         (["--task", "7"], "there is no task 7; the tasks are 1, 2, 3"),
-        (["--metric", "werr"], "unknown metric 'werr'; protocol 'embedded' has: av_sync,"),
+        (["--metric", "werr"], "unknown metric 'werr'; protocol 'embedded' has: av_binding,"),
         (["--split", "dev"], "has no split 'dev'; it has"),
         (["--protocol", "fancy"], "unknown protocol 'fancy'; known: embedded"),
         (["--benchmark", "nowhere"], "nowhere"),

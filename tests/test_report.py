@@ -17,6 +17,7 @@ from example_results import (
 )
 from rich.console import Console
 
+from mmdia_eval import display
 from mmdia_eval.report import print_results, print_systems, summary_lines
 from mmdia_eval.results import ProtocolRecord, Results, Row
 
@@ -73,6 +74,23 @@ def test_the_tables_fit_a_narrow_terminal() -> None:
     table = lines[lines.index("") + 1 : -2]
     assert max(map(len, table)) <= 60
     assert any(line.startswith("cpwer ") and line.endswith("7/8       1") for line in table)
+
+
+def test_names_of_systems_stay_whole_beside_many_columns() -> None:
+    one = metric_result("wer", ROWS)
+    metrics = [one.model_copy(update={"name": f"wer_{number}"}) for number in range(12)]
+    names = "swapped-mouths", "a name of forty characters, no less, yes"
+    file = io.StringIO()
+    print_systems([make_results(name, metrics) for name in names], Console(file=file, width=80))
+    lines = file.getvalue().splitlines()
+    assert any(line.startswith("swapped-mouths ") for line in lines)
+    assert "".join(names[1].split()) in "".join("".join(line[:20].split()) for line in lines)
+
+
+@pytest.mark.parametrize(("unit", "shown"), [("ms", "200"), ("distance", "200.400")])
+def test_milliseconds_are_whole(unit: str, shown: str) -> None:
+    metric = metric_result("wer", ROWS).model_copy(update={"unit": unit})
+    assert display.number(metric, 200.4) == shown
 
 
 def test_scores_that_are_not_comparable_say_so() -> None:

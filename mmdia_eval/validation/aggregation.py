@@ -16,6 +16,8 @@ from mmdia_eval.validation.entry import Entry, Numbered, Run
 from mmdia_eval.validation.findings import Finding, found
 
 REFERENCE_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "av_binding": ("dialogues",),
+    "av_lag": ("dialogues",),
     "av_sync": ("dialogues",),
     "cpwer": ("words", "dialogues", "single_label_errors", "reference_speakers"),
     "cpwer_labelled": ("words", "dialogues", "single_label_errors", "reference_speakers"),

@@ -151,10 +151,12 @@ def test_means_over_dialogues(one: Metric) -> None:
         for psnr, ssim, sized in ((20.0, 0.5, True), (30.0, 0.7, False))
     ]
     total = {field: sum(row[field] for row in rows) for field in one.fields}
-    assert one.reduce(total) == pytest.approx({"psnr": 25.0, "ssim": 0.6}[one.name])
+    mean = pytest.approx({"psnr": 25.0, "ssim": 0.6}[one.name])
+    assert one.reduce(total) == mean
     assert one.components([*rows, one.worst(DIALOGUE)]) == {
         "scored": pytest.approx(2 / 3),
         "resized": 0.5,
+        "of_scored": mean,
     }
 
 

@@ -36,15 +36,19 @@ def real_speech() -> Path:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """How many hostile things were tried, and withstood."""
-    passed = sum(
-        "hostile_case" in report.keywords for report in terminalreporter.getreports("passed")
-    )
-    failed = sum(
-        "hostile_case" in report.keywords for report in terminalreporter.getreports("failed")
-    )
+    """How many hostile things were tried, and withstood; what was not run for lack of weights."""
+
+    def count(outcome: str, keyword: str) -> int:
+        return sum(keyword in each.keywords for each in terminalreporter.getreports(outcome))
+
+    passed, failed = (count(outcome, "hostile_case") for outcome in ("passed", "failed"))
     if passed or failed:
         terminalreporter.write_line(f"hostile suite: {passed} cases withstood, {failed} failed")
+    if skipped := count("skipped", "weights"):
+        terminalreporter.write_line(
+            f"published weights: {skipped} tests skipped (mmdia-eval models fetch, MMDIA_MODELS, "
+            "MMDIA_REAL_DATA; why each: pytest -m weights -rs)"
+        )
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -26,8 +26,8 @@ from mmdia_eval.results import (
     Results,
     Row,
     SystemRecord,
-    write_results,
 )
+from mmdia_eval.results_files import write_results
 from mmdia_eval.statistics import bootstrap_interval, corpus_value
 
 SYSTEMS, DIALOGUES = 100, 200

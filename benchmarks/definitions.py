@@ -19,13 +19,13 @@ from rich.table import Table
 
 from mmdia_eval import api
 from mmdia_eval.api import Extractor, Inputs
+from mmdia_eval.artifacts import Diarization, Transcript, Utterance, Word
 from mmdia_eval.attribution import speaker_runs
 from mmdia_eval.benchmark import resolve_benchmark
 from mmdia_eval.example_systems import make_systems
 from mmdia_eval.protocol import Protocol, load_protocol
 from mmdia_eval.registry import extractor
 from mmdia_eval.scoring import score
-from mmdia_eval.types import Diarization, Transcript, Utterance, Word
 
 PROTOCOLS = ("strict", "paper", "release")
 WORD_ERRORS = ("wer", "cpwer", "cpwer_labelled")

@@ -66,7 +66,8 @@ def timed(work: Any) -> tuple[float, Any]:
 def extracted(network: I3D, videos: list[Any]) -> list[Any]:
     """Features by the extractor, from frames, with this network in a file of the real format."""
     from mmdia_eval.api import Inputs
-    from mmdia_eval.types import Artifacts, Audio, Dialogue
+    from mmdia_eval.artifacts import Artifacts
+    from mmdia_eval.types import Audio, Dialogue
 
     extractor = I3dFeatures(I3dSettings(model="i3d-kinetics-400"), ())
     extractor._network = network  # noqa: SLF001 - loading is not what is timed

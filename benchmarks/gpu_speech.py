@@ -31,11 +31,12 @@ from benchmarks import gpu_models
 from mmdia_eval import devices, media, registry
 from mmdia_eval.accelerator import Accelerators
 from mmdia_eval.api import Extractor, Inputs
+from mmdia_eval.artifacts import AlignedTurn, Alignment, Artifacts, Word
 from mmdia_eval.background import Background
 from mmdia_eval.benchmark import load_benchmark, resolve_benchmark
 from mmdia_eval.errors import UserError
 from mmdia_eval.store import Store, file_sha256
-from mmdia_eval.types import SAMPLE_RATE, AlignedTurn, Alignment, Artifacts, Dialogue, Word
+from mmdia_eval.types import SAMPLE_RATE, Dialogue
 from mmdia_eval.workers import Done, Job, Pool, Source, StageSpec, default_jobs
 
 

@@ -28,10 +28,11 @@ import numpy as np
 
 from mmdia_eval import media, video
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import Artifacts, FaceTracks
 from mmdia_eval.extractors.syncnet_embeddings import SIDE, SyncnetEmbeddings, SyncnetSettings
 from mmdia_eval.faces import Track, crop_faces, pack_tracks
 from mmdia_eval.lip_sync import LipSync, lip_tracks, track_lip_sync
-from mmdia_eval.types import FRAME_RATE, Artifacts, Audio, Dialogue, FaceTracks, Frames
+from mmdia_eval.types import FRAME_RATE, Audio, Dialogue, Frames
 
 SECONDS, WIDTH, HEIGHT = 5, 1280, 720
 FRAMES = SECONDS * FRAME_RATE

@@ -18,11 +18,11 @@ from pathlib import Path
 
 from mmdia_eval import media
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import Artifact, Artifacts
 from mmdia_eval.benchmark import load_benchmark, resolve_benchmark, write_benchmark
 from mmdia_eval.plan import MEDIA, make_plan
 from mmdia_eval.protocol import load_protocol
 from mmdia_eval.submission import load_submission
-from mmdia_eval.types import Artifact, Artifacts
 
 METRICS = ("wer", "cpwer", "sasim", "dnsmos", "turn_order_accuracy", "duration_ratio")
 

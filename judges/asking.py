@@ -14,13 +14,13 @@ from pydantic import Field, field_validator
 
 from mmdia_eval import api
 from mmdia_eval.api import Inputs, RemoteExtractor
+from mmdia_eval.artifacts import Artifact, Draw, Transcript, Verdict
 from mmdia_eval.errors import StageStoppedError, UnfinishedError, UserError
 from mmdia_eval.judges.account import MaxCost
 from mmdia_eval.judges.client import JudgeClient, JudgeError, Media, Question, Reply, connect
 from mmdia_eval.judges.replay import RecordedReply, Replay
 from mmdia_eval.judges.replies import Reading, UnreadableReplyError
 from mmdia_eval.store import file_sha256
-from mmdia_eval.types import Artifact, Draw, Transcript, Verdict
 
 if TYPE_CHECKING:
     from mmdia_eval.judges.rubric_judge import RubricSettings

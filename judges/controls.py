@@ -19,6 +19,7 @@ from statistics import fmean, median_low
 from typing import Any, NamedTuple
 
 from mmdia_eval.api import Estimate, Inputs
+from mmdia_eval.artifacts import Verdict
 from mmdia_eval.errors import StageStoppedError, UnfinishedError, UserError
 from mmdia_eval.judges.asking import Parts
 from mmdia_eval.judges.client import JudgeError, Media
@@ -29,7 +30,6 @@ from mmdia_eval.judges.rubric import BETTER_SCHEMA, DIMENSIONS, filled, prompt_s
 from mmdia_eval.judges.rubric_judge import RubricJudge, RubricSettings
 from mmdia_eval.judges.usage import account_of
 from mmdia_eval.store import Store, digest, unfinished
-from mmdia_eval.types import Verdict
 
 VERSION = "1"
 """Raised when a question or a rule changes, so that judges are asked again."""

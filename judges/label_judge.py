@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from mmdia_eval.api import Estimate, Inputs
+from mmdia_eval.artifacts import Verdict
 from mmdia_eval.judges.asking import JudgeSettings, Parts, Prompt, VerdictExtractor
 from mmdia_eval.judges.estimate import Size, estimate
 from mmdia_eval.judges.material import sound, video
@@ -17,7 +18,7 @@ from mmdia_eval.judges.replies import read_labels
 from mmdia_eval.judges.rubric import LABELS_SCHEMA, filled, options, prompt_sha256, text
 from mmdia_eval.judges.rubric_judge import RubricSettings
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import Dialogue, Verdict
+from mmdia_eval.types import Dialogue
 
 SEED = 20260101
 

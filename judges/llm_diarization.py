@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from mmdia_eval.api import Estimate, Inputs
+from mmdia_eval.artifacts import Draw, Transcript, Utterance, Word
 from mmdia_eval.errors import StageStoppedError, UnfinishedError
 from mmdia_eval.judges.asking import (
     TRIES,
@@ -26,7 +27,7 @@ from mmdia_eval.judges.replies import Reading, Stretch, UnreadableReplyError, re
 from mmdia_eval.judges.rubric import filled, prompt_sha256, text
 from mmdia_eval.registry import extractor
 from mmdia_eval.text import normalizer
-from mmdia_eval.types import Dialogue, Draw, Transcript, Utterance, Word
+from mmdia_eval.types import Dialogue
 
 TEXTS = ("diarization", "data")
 

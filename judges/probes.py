@@ -13,10 +13,11 @@ import numpy as np
 
 from mmdia_eval import media
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import Artifacts
 from mmdia_eval.benchmark import load_benchmark, resolve_benchmark
 from mmdia_eval.errors import UserError
 from mmdia_eval.judges.material import Condition, reference_audio
-from mmdia_eval.types import SAMPLE_RATE, Artifacts, Audio, Dialogue, Keyframe
+from mmdia_eval.types import SAMPLE_RATE, Audio, Dialogue, Keyframe
 
 SPLIT = "test"
 IDS = ("mini_test_01", "mini_test_04", "mini_test_05")

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from mmdia_eval.artifacts import Draw
 from mmdia_eval.categories import INTERACTION_TYPES, RELATIONSHIPS
 from mmdia_eval.judges.asking import Call, Parts, Prompt
 from mmdia_eval.judges.client import Media
@@ -20,7 +21,6 @@ from mmdia_eval.judges.estimate import Size
 from mmdia_eval.judges.material import data
 from mmdia_eval.judges.replies import Reading, read_lines
 from mmdia_eval.judges.rubric import filled
-from mmdia_eval.types import Draw
 
 TEXTS = ("release", "data", "relationships", "interaction_types")
 GROUP = 5

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from mmdia_eval.api import Estimate, Inputs, Reads
+from mmdia_eval.artifacts import Draw, Verdict
 from mmdia_eval.errors import StageStoppedError, UnfinishedError, UserError
 from mmdia_eval.judges import release
 from mmdia_eval.judges.asking import (
@@ -38,7 +39,7 @@ from mmdia_eval.judges.release import read_clip
 from mmdia_eval.judges.replies import read_scores
 from mmdia_eval.judges.rubric import SCORES_SCHEMA, filled, prompt_sha256, text
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import Dialogue, Draw, Verdict
+from mmdia_eval.types import Dialogue
 
 Mode = Literal["strict", "paper", "release"]
 

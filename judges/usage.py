@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+from mmdia_eval.artifacts import Draw
 from mmdia_eval.judges.account import Account, price_of
 from mmdia_eval.judges.client import Reply
-from mmdia_eval.types import Draw
 
 
 def account_of(draws: Iterable[Draw], asked: str = "") -> Account:

@@ -22,7 +22,8 @@ from mmdia_eval.leaderboard.pages import render_page
 from mmdia_eval.leaderboard.published import PublishedTable, read_published
 from mmdia_eval.leaderboard.reading import Entry, about, read_entries
 from mmdia_eval.leaderboard.states import EntryState, read_states
-from mmdia_eval.results import Results, canonical_json
+from mmdia_eval.results import Results
+from mmdia_eval.results_files import canonical_json
 
 RELEASES = "releases"
 _RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")

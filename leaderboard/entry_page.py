@@ -15,7 +15,8 @@ from mmdia_eval.leaderboard.clips import Clip, find_clips, place_clip
 from mmdia_eval.leaderboard.pairs import Difference
 from mmdia_eval.leaderboard.reading import Entry, is_stale, voice_of
 from mmdia_eval.leaderboard.words import TurnLine, align_words
-from mmdia_eval.results import MetricResult, Row, read_rows
+from mmdia_eval.results import MetricResult, Row
+from mmdia_eval.results_files import read_rows
 
 SHOWN = 8
 """Dialogues shown word by word beside those with an audit clip."""
@@ -178,12 +179,12 @@ def _dialogue(
 ) -> DialogueView:
     results = entry.results
     base = f"{entry.id}/{tab_of(results)}-{results.split}-{results.protocol.sha256[:8]}"
-    placed = clip and place_clip(clip, out / "e" / base, base)
+    placed = place_clip(clip, out / "e" / base, base) if clip else None
     return DialogueView(
         id_,
         details,
         tuple(align_words(details.script, details.words)) if details and details.words else (),
         tuple(svg.lanes(details.voices, details.seconds)) if details else (),
-        placed or None,
+        placed,
         tuple(details.judged) if details else (),
     )

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from mmdia_eval.leaderboard.boards import Board, TableRow
 from mmdia_eval.leaderboard.published import PublishedTable
 from mmdia_eval.leaderboard.reading import Entry, voice_of
+from mmdia_eval.spreadsheet import to_cell
 
 _FIELDS = {"system", "status", "metrics", "not_run", "rows_sha256", "warnings"}
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-"""What a spreadsheet may take a cell's text for a formula by."""
 
 CSV_COLUMNS = (
     "section",
@@ -106,7 +105,7 @@ def _safe(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return f"'{value}" if value.startswith(_FORMULA) else value
+        return to_cell(value)
     return repr(value) if isinstance(value, float) else str(value)
 
 

@@ -16,7 +16,8 @@ from mmdia_eval.api import SetMetric
 from mmdia_eval.compare import metric_of
 from mmdia_eval.leaderboard.reading import Entry, is_stale, voice_of
 from mmdia_eval.registry import metric as metrics
-from mmdia_eval.results import MetricResult, Row, read_rows, unreliable_judges
+from mmdia_eval.results import MetricResult, Row, unreliable_judges
+from mmdia_eval.results_files import read_rows
 from mmdia_eval.statistics import Interval
 
 

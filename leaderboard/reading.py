@@ -22,14 +22,8 @@ from mmdia_eval.human_mos import (
 )
 from mmdia_eval.leaderboard.states import GONE, Change, EntryState
 from mmdia_eval.registry import metric as metrics
-from mmdia_eval.results import (
-    MetricResult,
-    Results,
-    SystemRecord,
-    canonical_json,
-    judge_of,
-    read_results,
-)
+from mmdia_eval.results import MetricResult, Results, SystemRecord, judge_of
+from mmdia_eval.results_files import canonical_json, read_results
 
 NOT_RESULTS = ("submission.json", "report.json")
 """Files of a submission's folder that are no results."""

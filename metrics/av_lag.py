@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from mmdia_eval.api import Counts
+from mmdia_eval.artifacts import Artifacts
 from mmdia_eval.counts import ratios
 from mmdia_eval.metrics.av_sync import MILLISECONDS, AvSync
 from mmdia_eval.mouth_sync import MAX_LAG
 from mmdia_eval.registry import metric
-from mmdia_eval.types import Artifacts, Dialogue
+from mmdia_eval.types import Dialogue
 
 LONGEST = MAX_LAG * MILLISECONDS
 """The longest lag that is looked for."""

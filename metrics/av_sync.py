@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mmdia_eval.api import Counts, Metric
+from mmdia_eval.artifacts import Artifacts, MouthMotion
 from mmdia_eval.counts import ratios
 from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.identities import match
 from mmdia_eval.mouth_sync import Mouth, MouthSync, mouth_sync
 from mmdia_eval.registry import metric
 from mmdia_eval.speaker_lip_sync import SHORTEST, Speech, alone
-from mmdia_eval.types import FRAME_RATE, Artifacts, Dialogue, FloatArray, MouthMotion
+from mmdia_eval.types import FRAME_RATE, Dialogue, FloatArray
 
 LOWEST = -1.0
 MILLISECONDS = 1000 / FRAME_RATE

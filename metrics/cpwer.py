@@ -16,6 +16,7 @@ import numpy as np
 from rapidfuzz.distance import Indel, Levenshtein
 
 from mmdia_eval.api import Counts
+from mmdia_eval.artifacts import Artifacts, Diarization, Transcript
 from mmdia_eval.attribution import Run, speaker_runs, texts_by_speaker
 from mmdia_eval.errors import UserError
 from mmdia_eval.metrics.wer import (
@@ -31,7 +32,7 @@ from mmdia_eval.metrics.wer import (
     word_ids,
 )
 from mmdia_eval.registry import metric
-from mmdia_eval.types import Artifacts, Dialogue, Diarization, Transcript
+from mmdia_eval.types import Dialogue
 
 MAX_JOINED_SPEAKERS = 8
 """`joined_cpwer` tries every order of the hypothesis's speakers: 40,320 orders of eight."""

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from mmdia_eval.api import Counts
+from mmdia_eval.artifacts import Artifacts, Transcript
 from mmdia_eval.attribution import ONLY_SPEAKER, Run
 from mmdia_eval.metrics.cpwer import CpWerSettings, SpeakerErrorMetric
 from mmdia_eval.registry import metric
-from mmdia_eval.types import Artifacts, Dialogue, Transcript
+from mmdia_eval.types import Dialogue
 
 Speakers = Literal["all", "first_two", "by_parity"]
 FIRST_TWO = ("0", "1")

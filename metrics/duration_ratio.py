@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmdia_eval.api import Counts, Metric
+from mmdia_eval.artifacts import Artifacts, MediaInfo
 from mmdia_eval.counts import ratios
 from mmdia_eval.registry import metric
-from mmdia_eval.types import Artifacts, Dialogue, MediaInfo
+from mmdia_eval.types import Dialogue
 
 
 def reference_seconds(dialogue: Dialogue) -> float | None:

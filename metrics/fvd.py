@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from mmdia_eval.api import SetMetric
+from mmdia_eval.artifacts import Artifacts, VideoFeatures
 from mmdia_eval.frechet import frechet_distance
 from mmdia_eval.registry import metric
-from mmdia_eval.types import Artifacts, Dialogue, FloatArray, VideoFeatures
+from mmdia_eval.types import Dialogue, FloatArray
 
 
 class VideoDistance(SetMetric):

@@ -7,11 +7,12 @@ from typing import Any
 
 from mmdia_eval import api
 from mmdia_eval.api import Counts, Metric
+from mmdia_eval.artifacts import Artifacts, Transcript, Utterance
 from mmdia_eval.counts import ratios
 from mmdia_eval.metrics.wer import heard_text, reference_text, word_errors
 from mmdia_eval.registry import metric
 from mmdia_eval.text import normalizer
-from mmdia_eval.types import Artifacts, Dialogue, Transcript, Utterance
+from mmdia_eval.types import Dialogue
 
 NO_SPEECH = 0.6
 LOG_PROBABILITY = -1.0

@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 from mmdia_eval import api
 from mmdia_eval.api import Counts, Metric
+from mmdia_eval.artifacts import Artifacts, Verdict
 from mmdia_eval.counts import ratios
 from mmdia_eval.judges.material import Condition, lacks
 from mmdia_eval.judges.rubric import HIGHEST, LOWEST
 from mmdia_eval.registry import metric
-from mmdia_eval.types import Artifacts, Dialogue, Verdict
+from mmdia_eval.types import Dialogue
 
 LEVELS = range(LOWEST, HIGHEST + 1)
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from mmdia_eval import api
 from mmdia_eval.api import Counts, Metric
+from mmdia_eval.artifacts import Artifacts, Verdict
 from mmdia_eval.categories import (
     INTERACTION_TYPES,
     RELATIONSHIPS,
@@ -17,7 +18,7 @@ from mmdia_eval.categories import (
 )
 from mmdia_eval.counts import ratios
 from mmdia_eval.registry import metric
-from mmdia_eval.types import Artifacts, Dialogue, Verdict
+from mmdia_eval.types import Dialogue
 
 Label = Literal["relationship", "interaction_type"]
 NAMES: Mapping[Label, Sequence[str]] = {

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from mmdia_eval.artifacts import PerceptualDistance
 from mmdia_eval.frame_counts import BesideReference
 from mmdia_eval.registry import metric
-from mmdia_eval.types import PerceptualDistance
 
 FARTHEST = 7.74
 """No two pictures are further apart: two directions of one layer's features, none negative, differ

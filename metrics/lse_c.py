@@ -9,11 +9,12 @@ import numpy as np
 
 from mmdia_eval import api
 from mmdia_eval.api import Counts, Metric
+from mmdia_eval.artifacts import Artifacts, LipSyncEmbeddings
 from mmdia_eval.counts import ratios
 from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.lip_sync import WINDOW, LipSync, Padding, lip_tracks, track_lip_sync
 from mmdia_eval.registry import metric
-from mmdia_eval.types import FRAME_RATE, Artifacts, Dialogue, LipSyncEmbeddings
+from mmdia_eval.types import FRAME_RATE, Dialogue
 
 WORST_CONFIDENCE = 0.0
 """A median is never below its minimum."""

@@ -9,9 +9,10 @@ from pydantic import model_validator
 
 from mmdia_eval import api
 from mmdia_eval.api import Counts, Metric
+from mmdia_eval.artifacts import Artifacts, MosPrediction
 from mmdia_eval.counts import ratios
 from mmdia_eval.registry import metric
-from mmdia_eval.types import Artifacts, Dialogue, MosPrediction
+from mmdia_eval.types import Dialogue
 
 Score = Literal["ovrl", "p808", "sig", "bak", "utmos"]
 PREDICTORS: tuple[tuple[Score, ...], ...] = (("ovrl", "p808", "sig", "bak"), ("utmos",))

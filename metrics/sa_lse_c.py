@@ -9,6 +9,7 @@ from pydantic import model_validator
 
 from mmdia_eval import api
 from mmdia_eval.api import Counts, Metric
+from mmdia_eval.artifacts import Artifact, Artifacts, Diarization, LipSyncEmbeddings
 from mmdia_eval.counts import ratios
 from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.lip_sync import lip_tracks
@@ -22,7 +23,7 @@ from mmdia_eval.speaker_lip_sync import (
     alone,
     speaker_lip_sync,
 )
-from mmdia_eval.types import Artifact, Artifacts, Dialogue, Diarization, LipSyncEmbeddings
+from mmdia_eval.types import Dialogue
 
 Assignment = Literal["consistent", "oracle", "greedy"]
 Segments = Literal["turns", "diarization"]

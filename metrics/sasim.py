@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mmdia_eval.api import Counts, Metric
+from mmdia_eval.artifacts import Alignment, Artifacts, SpeakerEmbeddings
 from mmdia_eval.counts import ratios
 from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.registry import metric
 from mmdia_eval.text import strip_marks
-from mmdia_eval.types import Alignment, Artifacts, Dialogue, SpeakerEmbeddings
+from mmdia_eval.types import Dialogue
 
 LOWEST_COSINE = -1.0
 HIGHEST_COSINE = 1.0

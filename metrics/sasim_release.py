@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmdia_eval.api import Counts, Metric
+from mmdia_eval.artifacts import Alignment, Artifacts, SpeakerEmbeddings
 from mmdia_eval.counts import ratios
 from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.metrics.sasim import LOWEST_COSINE, self_similarity
 from mmdia_eval.registry import metric
 from mmdia_eval.sentences import split_sentences
-from mmdia_eval.types import Alignment, Artifacts, Dialogue, SpeakerEmbeddings
+from mmdia_eval.types import Dialogue
 
 SPEAKERS = 2
 """Only SPEAKER0 and SPEAKER1 count, who are the first two to speak."""

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmdia_eval.api import Counts, Metric
+from mmdia_eval.artifacts import Artifacts, FrameStatistics
 from mmdia_eval.counts import ratios
 from mmdia_eval.picture_counts import FIELDS, picture_counts, reference_figures, worst_counts
 from mmdia_eval.registry import metric
-from mmdia_eval.types import Artifacts, Dialogue, FrameStatistics
+from mmdia_eval.types import Dialogue
 
 
 @metric("sharpness")

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from mmdia_eval.api import Counts, Metric
+from mmdia_eval.artifacts import Artifacts, SpeakerEmbeddings
 from mmdia_eval.counts import ratios
 from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.registry import metric
-from mmdia_eval.types import Artifacts, Dialogue, SpeakerEmbeddings
+from mmdia_eval.types import Dialogue
 
 LOWEST_COSINE = -1.0
 

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from mmdia_eval.api import Counts
+from mmdia_eval.artifacts import Artifacts, Diarization, Transcript
 from mmdia_eval.attribution import Run, speaker_runs
 from mmdia_eval.metrics.cpwer import matched
 from mmdia_eval.metrics.wer import (
@@ -22,7 +23,7 @@ from mmdia_eval.metrics.wer import (
     rate_components,
 )
 from mmdia_eval.registry import metric
-from mmdia_eval.types import Artifacts, Dialogue, Diarization, Segment, Transcript
+from mmdia_eval.types import Dialogue, Segment
 
 COLLAR = 5.0
 """Seconds, as MeetEval recommends for times of turns rather than of words."""

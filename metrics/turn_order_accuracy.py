@@ -10,12 +10,13 @@ from typing import Any
 from rapidfuzz.distance import Levenshtein
 
 from mmdia_eval.api import Counts, Metric, Settings
+from mmdia_eval.artifacts import Artifacts, Diarization, Transcript
 from mmdia_eval.attribution import Run, speaker_runs
 from mmdia_eval.counts import ratios
 from mmdia_eval.metrics.wer import word_ids
 from mmdia_eval.registry import metric
 from mmdia_eval.text import normalizer
-from mmdia_eval.types import Artifacts, Dialogue, Diarization, Transcript
+from mmdia_eval.types import Dialogue
 
 PRESENT = 0.5
 """Share of a turn's words that must come back for the turn to count as there."""

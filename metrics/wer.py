@@ -11,9 +11,10 @@ import jiwer
 from rapidfuzz.distance import Levenshtein
 
 from mmdia_eval.api import Counts, Metric, Settings
+from mmdia_eval.artifacts import Artifacts, Transcript
 from mmdia_eval.registry import metric
 from mmdia_eval.text import Normalizer, normalizer
-from mmdia_eval.types import Artifacts, Dialogue, Transcript
+from mmdia_eval.types import Dialogue
 
 SPLIT = jiwer.Compose([jiwer.ReduceToListOfListOfWords()])
 """Words as whitespace separates them; every other normalisation is done before."""

@@ -16,15 +16,8 @@ from mmdia_eval.errors import UserError
 from mmdia_eval.human_mos import spearman
 from mmdia_eval.ratings import Dimension, Rating
 from mmdia_eval.report import plain_console, plain_table
-from mmdia_eval.results import (
-    Interval,
-    MetricResult,
-    Record,
-    Results,
-    judge_of,
-    read_results,
-    read_rows,
-)
+from mmdia_eval.results import Interval, MetricResult, Record, Results, judge_of
+from mmdia_eval.results_files import read_results, read_rows
 from mmdia_eval.statistics import (
     LEVEL,
     MIN_SHARE_WITH_VALUE,

@@ -13,17 +13,9 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from mmdia_eval import models
+from mmdia_eval.artifacts import Artifact, Artifacts
 from mmdia_eval.errors import MissingOutputError, StageStoppedError
-from mmdia_eval.types import (
-    Artifact,
-    Artifacts,
-    Audio,
-    Dialogue,
-    FloatArray,
-    Frames,
-    SandboxMode,
-    Weights,
-)
+from mmdia_eval.types import Audio, Dialogue, FloatArray, Frames, SandboxMode, Weights
 
 Counts = Mapping[str, float]
 """Sufficient statistics of one dialogue, by field name. The harness only ever adds them."""

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mmdia_eval.api import Reads
+from mmdia_eval.artifacts import Artifact, MediaInfo, VideoInfo
 from mmdia_eval.plan import Stage
 from mmdia_eval.store import digest, file_sha256
-from mmdia_eval.types import Artifact, Dialogue, MediaInfo, VideoInfo
+from mmdia_eval.types import Dialogue
 
 
 def artifact_key(

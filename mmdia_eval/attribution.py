@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdia_eval.types import Diarization, Segment, Transcript
+from mmdia_eval.artifacts import Diarization, Transcript
+from mmdia_eval.types import Segment
 
 ONLY_SPEAKER = "speaker"
 """The label of every word when the diarizer found no segment."""
@@ -50,7 +51,7 @@ def speaker_runs(
 def texts_by_speaker(runs: Iterable[Run]) -> dict[str, str]:
     """Each speaker's runs joined in their order; speakers in the order of their first run.
 
-    >>> from mmdia_eval.types import SpeakerSegment, Utterance, Word
+    >>> from mmdia_eval.artifacts import SpeakerSegment, Utterance, Word
     >>> heard = Transcript((Utterance((Word("Hi,", 0.0, 0.4), Word("hello", 0.5, 0.9))),))
     >>> who = Diarization((SpeakerSegment(0.0, 0.45, "A"), SpeakerSegment(0.45, 1.0, "B")))
     >>> texts_by_speaker(speaker_runs(heard, who, str.lower))

@@ -246,7 +246,7 @@ def compare(
 def report(result: Annotated[Path, typer.Argument(help="A results file.")]) -> None:
     """Print a results file as a table."""
     from mmdia_eval import report as reporting
-    from mmdia_eval.results import read_results, read_rows
+    from mmdia_eval.results_files import read_results, read_rows
 
     reporting.print_results(read_results(result), read_rows(result))
 

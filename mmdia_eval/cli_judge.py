@@ -53,7 +53,7 @@ def audit_command(
     from mmdia_eval.judges import controls
     from mmdia_eval.judges.client import full_name
     from mmdia_eval.judges.rubric_judge import RubricJudge
-    from mmdia_eval.results import canonical_json
+    from mmdia_eval.results_files import canonical_json
     from mmdia_eval.store import Store, default_root
 
     settings = _settings(

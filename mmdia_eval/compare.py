@@ -18,18 +18,8 @@ from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.files import write_atomic
 from mmdia_eval.manifest import problems_of
 from mmdia_eval.registry import metric as metrics
-from mmdia_eval.results import (
-    Interval,
-    MetricResult,
-    Record,
-    Results,
-    Row,
-    Sha256,
-    canonical_json,
-    judge_of,
-    read_results,
-    read_rows,
-)
+from mmdia_eval.results import Interval, MetricResult, Record, Results, Row, Sha256, judge_of
+from mmdia_eval.results_files import canonical_json, read_results, read_rows
 from mmdia_eval.statistics import LEVEL, PairedTest, corpus_value, holm, paired_test
 from mmdia_eval.submission import printable
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from pydantic import NonNegativeFloat, ValidationError
 
+from mmdia_eval.artifacts import Artifact, Diarization, Transcript, Verdict
 from mmdia_eval.errors import UserError
 from mmdia_eval.manifest import problems_of
 from mmdia_eval.plan import Plan
@@ -19,7 +20,7 @@ from mmdia_eval.results import Record, Results
 from mmdia_eval.run import RunResult
 from mmdia_eval.store import Store
 from mmdia_eval.strict_json import json_lines, parse_json, read_bytes
-from mmdia_eval.types import Artifact, Diarization, Sample, Transcript, Verdict
+from mmdia_eval.types import Sample
 
 MAX_DETAILS_BYTES = 64 * 1024 * 1024
 DIGITS = 3

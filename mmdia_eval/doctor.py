@@ -22,10 +22,11 @@ from rich.table import Table
 from rich.text import Text
 
 from mmdia_eval import model_listing, models
+from mmdia_eval.choices import Choices
 from mmdia_eval.errors import ProblemsError
 from mmdia_eval.models import State
 from mmdia_eval.plan import make_plan
-from mmdia_eval.protocol import load_protocol, protocol_names
+from mmdia_eval.protocol import Protocol, load_protocol, protocol_names
 from mmdia_eval.report import plain_console, plain_table
 from mmdia_eval.store import default_root
 from mmdia_eval.types import Task
@@ -101,15 +102,21 @@ def readiness(name: str, task: Task) -> Readiness:
     for entry in protocol.metrics:
         if task not in (entry.tasks or protocol.tasks):
             continue
-        try:
-            make_plan(protocol, task, (), (), [entry.name])
-        except ProblemsError as error:
-            for problem in error.problems:
-                why = problem.removeprefix(f"metric {entry.name!r}: ")
-                lacking.setdefault(why, []).append(entry.name)
-        else:
+        lacks = _lacks(protocol, task, entry.name)
+        for why in lacks:
+            lacking.setdefault(why, []).append(entry.name)
+        if not lacks:
             ready.append(entry.name)
     return Readiness(name, task, tuple(ready), {why: tuple(m) for why, m in lacking.items()})
+
+
+def _lacks(protocol: Protocol, task: Task, metric: str) -> Sequence[str]:
+    """What a metric lacks here, or what is wrong with its entry."""
+    try:
+        plan = make_plan(protocol, task, (), (), [metric], Choices(unavailable="listed"))
+    except ProblemsError as error:
+        return error.problems
+    return [why for left in plan.not_run for why in left.lacks]
 
 
 def as_json(report: Report) -> str:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from mmdia_eval import registry
 from mmdia_eval.api import Metric, SetMetric, Settings
+from mmdia_eval.artifacts import Artifact, MediaInfo
 from mmdia_eval.categories import INTERACTION_TYPES, RELATIONSHIPS
 from mmdia_eval.errors import UserError
 from mmdia_eval.listing import DIRECTIONS
@@ -19,7 +20,7 @@ from mmdia_eval.protocol import ExtractorEntry, MetricEntry, Protocol
 from mmdia_eval.report import plain_console
 from mmdia_eval.statistics import corpus_value
 from mmdia_eval.text import normalizer
-from mmdia_eval.types import Artifact, Dialogue, Keyframe, MediaInfo, Segment, Style, Turn
+from mmdia_eval.types import Dialogue, Keyframe, Segment, Style, Turn
 
 Row = tuple[str, str]
 

@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from mmdia_eval.artifacts import FaceTracks
 from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.faces import Track, filled, pack_tracks, unpack_tracks
 from mmdia_eval.strict_json import parse_json, read_bytes
-from mmdia_eval.types import FRAME_RATE, FaceTracks
+from mmdia_eval.types import FRAME_RATE
 
 SUFFIX = ".tracks.json"
 MAX_BYTES = 64 * 1024 * 1024

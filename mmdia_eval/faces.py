@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mmdia_eval.types import FaceTracks, FloatArray, Frames
+from mmdia_eval.artifacts import FaceTracks
+from mmdia_eval.types import FloatArray, Frames
 
 SMOOTHED_OVER = 13
 """Frames of the median filter over a track's box before cropping (syncnet_python, run_pipeline)."""

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from mmdia_eval.api import Counts, Metric
+from mmdia_eval.artifacts import Artifact, Artifacts, FrameSimilarity
 from mmdia_eval.counts import ratios
 from mmdia_eval.errors import MissingOutputError
-from mmdia_eval.types import Artifact, Artifacts, Dialogue, FrameSimilarity
+from mmdia_eval.types import Dialogue
 
 
 class BesideReference(Metric):

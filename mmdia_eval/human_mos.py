@@ -16,20 +16,13 @@ from mmdia_eval.errors import UserError
 from mmdia_eval.files import write_atomic
 from mmdia_eval.manifest import problems_of
 from mmdia_eval.ratings import DIMENSIONS, Dimension, Rating
-from mmdia_eval.results import (
-    Coverage,
-    Interval,
-    MetricResult,
-    Record,
-    Sha256,
-    Split,
-    canonical_json,
-)
+from mmdia_eval.results import Coverage, Interval, MetricResult, Record, Sha256
+from mmdia_eval.results_files import canonical_json
 from mmdia_eval.statistics import LEVEL, RESAMPLES, SEED, resample_weights
 from mmdia_eval.store import digest
 from mmdia_eval.strict_json import parse_json, read_bytes
 from mmdia_eval.submission import DisplayName, printable
-from mmdia_eval.types import Task
+from mmdia_eval.types import Split, Task
 
 KIND: Literal["human_ratings"] = "human_ratings"
 VERSION = "1"

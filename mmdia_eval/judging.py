@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mmdia_eval.artifacts import Artifact, Draw
 from mmdia_eval.background import Background
 from mmdia_eval.judges.asking import REFUSED, JudgeExtractor
 from mmdia_eval.judges.controls import Audit, Left, left, run_audit
@@ -20,7 +21,6 @@ from mmdia_eval.plan import Plan, Stage
 from mmdia_eval.progress import Reporter, Silent
 from mmdia_eval.results import ControlRecord, ControlsRecord, JudgeRecord
 from mmdia_eval.store import Store, digest, unfinished
-from mmdia_eval.types import Artifact, Draw
 
 logger = logging.getLogger(__name__)
 

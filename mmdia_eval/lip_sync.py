@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdia_eval.types import LipSyncEmbeddings
+from mmdia_eval.artifacts import LipSyncEmbeddings
 
 Padding = Literal["valid", "legacy"]
 

@@ -11,12 +11,13 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from mmdia_eval.api import Counts, SetMetric
+from mmdia_eval.artifacts import Artifact, Artifacts, MediaInfo
 from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.plan import MEDIA, MetricJob, Plan
 from mmdia_eval.sets import SETS_VERSION, SetValue, set_value
 from mmdia_eval.statistics import Interval
 from mmdia_eval.store import Store, digest
-from mmdia_eval.types import Artifact, Artifacts, Dialogue, MediaInfo, Sample
+from mmdia_eval.types import Dialogue, Sample
 from mmdia_eval.workers import Side
 
 logger = logging.getLogger(__name__)

@@ -21,8 +21,9 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mmdia_eval.artifacts import MediaInfo
 from mmdia_eval.errors import UserError
-from mmdia_eval.types import SAMPLE_RATE, Audio, FloatArray, MediaInfo
+from mmdia_eval.types import SAMPLE_RATE, Audio, FloatArray
 
 VERSION = "2"
 """Raised when decoding or a check changes, so that cached findings are made again."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mmdia_eval.api import Counts
+from mmdia_eval.artifacts import Artifacts, FrameStatistics
 from mmdia_eval.counts import ratios
-from mmdia_eval.types import Artifacts, FrameStatistics
 
 FIELDS = ("value", "dialogues", "compared_value", "reference_value", "compared")
 """Sums over dialogues; `compared` ones have a reference video with a figure of its own, and

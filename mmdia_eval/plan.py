@@ -12,18 +12,11 @@ from pydantic import ValidationError
 
 from mmdia_eval import devices, registry, sandbox
 from mmdia_eval.api import Extractor, Metric, Requirement
+from mmdia_eval.artifacts import Artifact, MediaInfo, VideoInfo
 from mmdia_eval.choices import NO_JUDGE, Choices
 from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.protocol import ExtractorEntry, MetricEntry, Protocol
-from mmdia_eval.types import (
-    Artifact,
-    Dialogue,
-    MediaInfo,
-    Sample,
-    SandboxMode,
-    Task,
-    VideoInfo,
-)
+from mmdia_eval.types import Dialogue, Sample, SandboxMode, Task
 
 MEDIA, VIDEO = MediaInfo.kind, VideoInfo.kind
 """The roles of the decoders' findings, which no protocol has to name."""
@@ -289,12 +282,19 @@ class _Planner:
             for name in names
             if name not in known
         )
-        return [
+        wanted = [
             entry
             for entry in self.protocol.metrics
             if (entry.name in names if names else entry.default)
-            and (entry.tasks is None or self.task in entry.tasks)
         ]
+        mine = [entry for entry in wanted if entry.tasks is None or self.task in entry.tasks]
+        self.problems.extend(
+            f"metric {entry.name!r} is not for task {self.task}; protocol {self.protocol.name!r} "
+            f"has it for task {' and '.join(map(str, entry.tasks or ()))}"
+            for entry in wanted
+            if names and entry not in mine
+        )
+        return mine
 
     def _metric_job(self, entry: MetricEntry) -> MetricJob | None:
         try:

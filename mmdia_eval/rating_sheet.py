@@ -16,7 +16,8 @@ from mmdia_eval import reencode, sandbox
 from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.files import write_atomic
 from mmdia_eval.leaderboard.pages import render_page
-from mmdia_eval.ratings import Dimension, to_cell
+from mmdia_eval.ratings import Dimension
+from mmdia_eval.spreadsheet import to_cell
 from mmdia_eval.submission import Submission
 from mmdia_eval.text import strip_marks
 from mmdia_eval.types import Dialogue, Keyframe, SandboxMode, Task

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from mmdia_eval.errors import ProblemsError, UserError
+from mmdia_eval.spreadsheet import from_cell
 from mmdia_eval.strict_json import read_bytes
 from mmdia_eval.submission import printable
 
@@ -137,17 +138,4 @@ def _value(text: str) -> float:
 
 def _read_key(path: Path) -> dict[str, tuple[str, str]]:
     lines = _lines(path, ("clip", "dialogue", "system"))
-    return {line["clip"]: (line["dialogue"], _from_cell(line["system"])) for _, line in lines}
-
-
-FORMULA = ("=", "+", "-", "@")
-"""What a spreadsheet takes for the beginning of a formula, wherever a system got its name from."""
-
-
-def to_cell(name: str) -> str:
-    """A name as a cell that a spreadsheet shows and does not compute."""
-    return f"'{name}" if name.startswith(FORMULA) else name
-
-
-def _from_cell(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell
+    return {line["clip"]: (line["dialogue"], from_cell(line["system"])) for _, line in lines}

@@ -17,6 +17,7 @@ from mmdia_eval import devices, media, video
 from mmdia_eval.accelerator import Accelerators
 from mmdia_eval.api import Estimate, RemoteExtractor
 from mmdia_eval.artifact_keys import artifact_key
+from mmdia_eval.artifacts import Artifact, MediaInfo, VideoInfo
 from mmdia_eval.background import Background
 from mmdia_eval.judging import CONTROLS, Controls, Judged, judged
 from mmdia_eval.measure import Found, Outcome, Target, measure, measure_sets
@@ -26,7 +27,6 @@ from mmdia_eval.progress import Line, Reporter, Silent
 from mmdia_eval.sets import SetValue
 from mmdia_eval.sources import find_sources, in_parts, read_headers
 from mmdia_eval.store import Store, digest
-from mmdia_eval.types import Artifact, MediaInfo, VideoInfo
 from mmdia_eval.workers import Done, Job, Pool, Source, StageSpec
 
 __all__ = ["Outcome", "RunResult", "Work", "run", "survey"]

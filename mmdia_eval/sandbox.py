@@ -21,6 +21,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from mmdia_eval import media, reencode, video
+from mmdia_eval.artifacts import MediaInfo, VideoInfo
 from mmdia_eval.errors import UserError
 from mmdia_eval.isolation import (
     CLIP,
@@ -33,15 +34,7 @@ from mmdia_eval.isolation import (
     run_limited,
 )
 from mmdia_eval.strict_json import parse_json
-from mmdia_eval.types import (
-    FRAME_RATE,
-    SAMPLE_RATE,
-    Audio,
-    FloatArray,
-    MediaInfo,
-    SandboxMode,
-    VideoInfo,
-)
+from mmdia_eval.types import FRAME_RATE, SAMPLE_RATE, Audio, FloatArray, SandboxMode
 
 Choice = Literal["auto", "required", "off"]
 

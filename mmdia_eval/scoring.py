@@ -36,9 +36,8 @@ from mmdia_eval.results import (
     Results,
     Row,
     SystemRecord,
-    read_results,
-    write_results,
 )
+from mmdia_eval.results_files import read_results, write_results
 from mmdia_eval.run import Outcome, RunResult, run
 from mmdia_eval.statistics import bootstrap_interval, corpus_value
 from mmdia_eval.store import Store, default_root, digest

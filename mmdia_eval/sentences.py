@@ -10,7 +10,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 
-from mmdia_eval.types import Segment, Word
+from mmdia_eval.artifacts import Word
+from mmdia_eval.types import Segment
 
 SIMILAR = 0.84
 """Ratio of difflib at which two tokens count as one word."""

@@ -20,9 +20,10 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
+from mmdia_eval.artifacts import Artifact
 from mmdia_eval.errors import UserError
 from mmdia_eval.files import write_atomic
-from mmdia_eval.types import Artifact, Audio, FloatArray, Frames
+from mmdia_eval.types import Audio, FloatArray, Frames
 
 A = TypeVar("A", bound=Artifact)
 D = TypeVar("D")

@@ -17,7 +17,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from mmdia_eval import media
-from mmdia_eval.types import FRAME_RATE, VideoInfo
+from mmdia_eval.artifacts import VideoInfo
+from mmdia_eval.types import FRAME_RATE
 
 VERSION = "2"
 """Raised when decoding or a check changes, so that cached findings are made again."""

@@ -22,17 +22,10 @@ from typing import Any, Literal
 
 from mmdia_eval import models, sandbox
 from mmdia_eval.api import Extractor, Inputs
+from mmdia_eval.artifacts import Artifact, Artifacts, VideoInfo
 from mmdia_eval.errors import UserError
 from mmdia_eval.store import Store
-from mmdia_eval.types import (
-    Artifact,
-    Artifacts,
-    Audio,
-    Dialogue,
-    Frames,
-    SandboxMode,
-    VideoInfo,
-)
+from mmdia_eval.types import Audio, Dialogue, Frames, SandboxMode
 
 logger = logging.getLogger(__name__)
 
@@ -335,7 +328,8 @@ def _reference_frames(store: Store, source: Source) -> Frames | None:
     path = source.dialogue.video
     if source.reference is None or path is None:
         return None
-    return _frames(store, replace(source, side="reference", path=path, sha256=source.reference))
+    reference = replace(source, side="reference", path=path, sha256=source.reference, sandbox="off")
+    return _frames(store, reference)
 
 
 def default_jobs() -> int:

@@ -19,8 +19,8 @@ from mmdia_eval.results import (
     Results,
     Row,
     SystemRecord,
-    write_results,
 )
+from mmdia_eval.results_files import write_results
 
 SHA = "a" * 64
 WORDS = 40

@@ -18,7 +18,7 @@ import soundfile
 from mmdia_eval import media
 from mmdia_eval.details import Details, HeardWord, ScriptTurn, details_jsonl
 from mmdia_eval.measure import Outcome
-from mmdia_eval.results import read_results, write_results
+from mmdia_eval.results_files import read_results, write_results
 from mmdia_eval.run import RunResult
 from mmdia_eval.scoring import Request, assemble, prepare
 from mmdia_eval.store import file_sha256

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mmdia_eval.artifacts import LipSyncEmbeddings
 from mmdia_eval.lip_sync import LipTrack
 from mmdia_eval.speaker_lip_sync import Speech
-from mmdia_eval.types import FRAME_RATE, Dialogue, LipSyncEmbeddings, Segment
+from mmdia_eval.types import FRAME_RATE, Dialogue, Segment
 
 Array = NDArray[np.float64]
 DIMENSIONS = 32

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import Artifacts
 from mmdia_eval.judges.client import Media, Question, Reply
 from mmdia_eval.judges.rubric import DIMENSIONS
-from mmdia_eval.types import Artifacts, Audio, Dialogue, Style, Turn
+from mmdia_eval.types import Audio, Dialogue, Style, Turn
 
 Answer = str | Reply | Exception
 

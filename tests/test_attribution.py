@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mmdia_eval.attribution
+from mmdia_eval.artifacts import Diarization, SpeakerSegment, Transcript, Utterance, Word
 from mmdia_eval.attribution import ONLY_SPEAKER, Run, speaker_runs, texts_by_speaker
 from mmdia_eval.text import normalizer
-from mmdia_eval.types import Diarization, Segment, SpeakerSegment, Transcript, Utterance, Word
+from mmdia_eval.types import Segment
 
 
 def diarization(*segments: tuple[float, float, str]) -> Diarization:

@@ -7,12 +7,13 @@ import pytest
 from toy_faces import LEFT, RIGHT, SKINS, Colour, Signal, film, gated, sound, speech, spoken
 
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import Artifact, Artifacts, FaceTracks, MouthMotion
 from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.extractors.mouth_motion import MouthMotionExtractor
 from mmdia_eval.metrics.av_binding import AvBinding
 from mmdia_eval.metrics.av_lag import AvLag
 from mmdia_eval.metrics.av_sync import AvSync
-from mmdia_eval.types import Artifact, Artifacts, Audio, Dialogue, FaceTracks, MouthMotion, Turn
+from mmdia_eval.types import Audio, Dialogue, Turn
 
 METRIC, LAG, BINDING = (one(one.Settings()) for one in (AvSync, AvLag, AvBinding))
 FRAMES = 150

@@ -18,7 +18,8 @@ from mmdia_eval.details import Details, HeardWord, Judged, ScriptTurn, Voice, de
 from mmdia_eval.leaderboard.build import build_leaderboard
 from mmdia_eval.leaderboard.published import FOLDER
 from mmdia_eval.leaderboard.reading import entry_id
-from mmdia_eval.results import ProtocolRecord, Row, SystemRecord, write_results
+from mmdia_eval.results import ProtocolRecord, Row, SystemRecord
+from mmdia_eval.results_files import write_results
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium here: apt-get install chromium"

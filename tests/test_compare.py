@@ -23,7 +23,8 @@ from statsmodels.stats.multitest import multipletests
 
 from mmdia_eval.compare import Comparison, compare, print_comparison, write_comparison
 from mmdia_eval.errors import UserError
-from mmdia_eval.results import ProtocolRecord, Row, read_rows, write_results
+from mmdia_eval.results import ProtocolRecord, Row
+from mmdia_eval.results_files import read_rows, write_results
 
 IDS = [f"d{number:02}" for number in range(30)]
 

@@ -11,6 +11,7 @@ from meeteval.wer.wer.di_cp import greedy_di_cp_word_error_rate
 from meeteval.wer.wer.orc import orc_word_error_rate
 
 import mmdia_eval.metrics.cpwer
+from mmdia_eval.artifacts import Artifacts, Diarization, SpeakerSegment, Transcript, Utterance, Word
 from mmdia_eval.attribution import Run, texts_by_speaker
 from mmdia_eval.errors import UserError
 from mmdia_eval.metrics.cpwer import (
@@ -22,16 +23,7 @@ from mmdia_eval.metrics.cpwer import (
 )
 from mmdia_eval.metrics.wer import ErrorCounts, Wer, WerSettings, word_errors
 from mmdia_eval.registry import metric
-from mmdia_eval.types import (
-    Artifacts,
-    Dialogue,
-    Diarization,
-    SpeakerSegment,
-    Transcript,
-    Turn,
-    Utterance,
-    Word,
-)
+from mmdia_eval.types import Dialogue, Turn
 
 Speakers = dict[str, str]
 texts = st.lists(st.sampled_from("abcd"), max_size=8).map(" ".join)

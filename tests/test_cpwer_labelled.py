@@ -9,11 +9,12 @@ import jiwer
 import pytest
 
 import mmdia_eval.metrics.cpwer_labelled
+from mmdia_eval.artifacts import Artifacts, Transcript, Utterance, Word
 from mmdia_eval.importers.report import Tally
 from mmdia_eval.importers.transcripts import read_transcripts
 from mmdia_eval.metrics.cpwer_labelled import CpWerLabelled, CpWerLabelledSettings
 from mmdia_eval.registry import metric
-from mmdia_eval.types import Artifacts, Dialogue, Transcript, Turn, Utterance, Word
+from mmdia_eval.types import Dialogue, Turn
 
 
 def column(**settings: str) -> CpWerLabelled:

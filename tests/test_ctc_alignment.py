@@ -14,6 +14,7 @@ from tiny_wav2vec2 import speak, spoken
 
 from mmdia_eval import models
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import AlignedTurn, Alignment, Artifacts
 from mmdia_eval.extractors.ctc_alignment import (
     MODEL,
     Alphabet,
@@ -24,7 +25,7 @@ from mmdia_eval.extractors.ctc_alignment import (
     word_times,
 )
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import AlignedTurn, Alignment, Artifacts, Audio, Dialogue, FloatArray, Turn
+from mmdia_eval.types import Audio, Dialogue, FloatArray, Turn
 
 SAID = [("bad", 0.5), ("cab", 1.2), ("dad", 2.4), ("ace", 3.6)]
 SCRIPT = ["Bad cab!", "(sighs)", "<laugh> Dad … 'ACE'."]

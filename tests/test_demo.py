@@ -12,7 +12,8 @@ import pytest
 from mmdia_eval import display
 from mmdia_eval.compare import compare
 from mmdia_eval.demo import run_demo
-from mmdia_eval.results import MetricResult, Results, read_rows
+from mmdia_eval.results import MetricResult, Results
+from mmdia_eval.results_files import read_rows
 
 Scores = Mapping[str, Results]
 

@@ -11,20 +11,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import AlignedTurn, Alignment, Artifacts, MosPrediction, Word
 from mmdia_eval.errors import UserError
 from mmdia_eval.extractors import dnsmos
 from mmdia_eval.extractors.dnsmos import WINDOW, Dnsmos, DnsmosSettings, at_level, windows
-from mmdia_eval.types import (
-    SAMPLE_RATE,
-    AlignedTurn,
-    Alignment,
-    Artifacts,
-    Audio,
-    Dialogue,
-    FloatArray,
-    MosPrediction,
-    Word,
-)
+from mmdia_eval.types import SAMPLE_RATE, Audio, Dialogue, FloatArray
 
 # What `speechmos.dnsmos.run` of speechmos 0.0.1.1 gave (librosa 0.11, onnxruntime 1.31) for
 # `voice(WINDOW)`, and for it in white noise of deviation 0.02, seed 0.

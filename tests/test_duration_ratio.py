@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmdia_eval.artifacts import Artifacts, MediaInfo
 from mmdia_eval.metrics.duration_ratio import DurationRatio
-from mmdia_eval.types import Artifacts, Dialogue, MediaInfo, Segment, Turn
+from mmdia_eval.types import Dialogue, Segment, Turn
 
 RATIO = DurationRatio(DurationRatio.Settings())
 SECONDS = st.floats(0.1, 1e4)

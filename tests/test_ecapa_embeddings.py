@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from mmdia_eval import media, models
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import AlignedTurn, Alignment, Artifacts, Word
 from mmdia_eval.benchmark import load_benchmark, resolve_benchmark
 from mmdia_eval.extractors.ecapa_embeddings import (
     EcapaEmbeddings,
@@ -22,16 +23,7 @@ from mmdia_eval.extractors.ecapa_embeddings import (
     EcapaSettings,
 )
 from mmdia_eval.extractors.voices import padded_batches
-from mmdia_eval.types import (
-    SAMPLE_RATE,
-    AlignedTurn,
-    Alignment,
-    Artifacts,
-    Audio,
-    Dialogue,
-    FloatArray,
-    Word,
-)
+from mmdia_eval.types import SAMPLE_RATE, Audio, Dialogue, FloatArray
 
 DIALOGUE = load_benchmark(resolve_benchmark("mini")).split("test")[0]
 

@@ -13,6 +13,7 @@ from tiny_whisper import at, lines
 
 from mmdia_eval import models
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import Artifacts, Transcript
 from mmdia_eval.errors import UserError
 from mmdia_eval.extractors import faster_whisper_transcript
 from mmdia_eval.extractors.faster_whisper_transcript import (
@@ -20,7 +21,7 @@ from mmdia_eval.extractors.faster_whisper_transcript import (
     FasterWhisperTranscript,
 )
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import SAMPLE_RATE, Artifacts, Audio, Dialogue, Transcript
+from mmdia_eval.types import SAMPLE_RATE, Audio, Dialogue
 
 pytestmark = [
     # SWIG's types have no __module__ (onnxruntime, imported by faster-whisper, in Python 3.12)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from mmdia_eval.api import Inputs, Metric
+from mmdia_eval.artifacts import Artifacts, FrameSimilarity
 from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.extractors.frame_similarity import (
     FrameSimilarityExtractor,
@@ -18,7 +19,7 @@ from mmdia_eval.extractors.frame_similarity import (
 )
 from mmdia_eval.metrics.psnr import Psnr
 from mmdia_eval.metrics.ssim import Ssim
-from mmdia_eval.types import Artifacts, Audio, Dialogue, Frames, FrameSimilarity
+from mmdia_eval.types import Audio, Dialogue, Frames
 
 QUIET = Audio(np.zeros(0, dtype=np.float32))
 DIALOGUE = Dialogue("d", (), video=Path("d.mp4"))

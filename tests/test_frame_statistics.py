@@ -7,6 +7,7 @@ import pytest
 from toy_faces import LEFT, film
 
 from mmdia_eval.api import Inputs, Metric
+from mmdia_eval.artifacts import Artifact, Artifacts, FrameStatistics
 from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.extractors.frame_statistics import (
     FrameStatisticsExtractor,
@@ -18,7 +19,7 @@ from mmdia_eval.extractors.frame_statistics import (
 from mmdia_eval.metrics.flicker import Flicker
 from mmdia_eval.metrics.frozen_share import FrozenShare
 from mmdia_eval.metrics.sharpness import Sharpness
-from mmdia_eval.types import Artifact, Artifacts, Audio, Dialogue, Frames, FrameStatistics
+from mmdia_eval.types import Audio, Dialogue, Frames
 
 QUIET = Audio(np.zeros(0, dtype=np.float32))
 DIALOGUE = Dialogue("d", ())

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from mmdia_eval.api import Extractor, Inputs, Settings
+from mmdia_eval.artifacts import Artifacts, Diarization
 from mmdia_eval.benchmark import load_benchmark, resolve_benchmark
 from mmdia_eval.example_systems import make_systems
 from mmdia_eval.extractors.ge2e import REQUIREMENT, unit
@@ -20,7 +21,7 @@ from mmdia_eval.extractors.ge2e_diarization import (
     Recording,
     estimate,
 )
-from mmdia_eval.types import Artifacts, Audio, Dialogue, Diarization, FloatArray, Segment, Turn
+from mmdia_eval.types import Audio, Dialogue, FloatArray, Segment, Turn
 
 needs_wheel = pytest.mark.skipif(
     find_spec("resemblyzer") is None, reason=f"run: {REQUIREMENT.install}"

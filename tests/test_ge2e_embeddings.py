@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import AlignedTurn, Alignment, Artifacts, SpeakerEmbeddings, Word
 from mmdia_eval.benchmark import load_benchmark, resolve_benchmark
 from mmdia_eval.extractors.ge2e import REQUIREMENT
 from mmdia_eval.extractors.ge2e_embeddings import (
@@ -17,17 +18,7 @@ from mmdia_eval.extractors.ge2e_embeddings import (
     Ge2eEmbeddings,
     Ge2eReferenceEmbeddings,
 )
-from mmdia_eval.types import (
-    AlignedTurn,
-    Alignment,
-    Artifacts,
-    Audio,
-    Dialogue,
-    Segment,
-    SpeakerEmbeddings,
-    Turn,
-    Word,
-)
+from mmdia_eval.types import Audio, Dialogue, Segment, Turn
 
 pytestmark = pytest.mark.skipif(
     find_spec("resemblyzer") is None, reason=f"run: {REQUIREMENT.install}"

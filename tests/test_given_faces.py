@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import Artifacts
 from mmdia_eval.errors import UserError
 from mmdia_eval.extractors.given_faces import GivenFaces, GivenFacesSettings
 from mmdia_eval.face_tracks_file import Detector, face_tracks_text, read_face_tracks
 from mmdia_eval.faces import Track, pack_tracks, unpack_tracks
-from mmdia_eval.types import Artifacts, Audio, Dialogue
+from mmdia_eval.types import Audio, Dialogue
 
 SIZE = (100, 48, 64)
 BOX = [10.0, 8.0, 30.0, 28.0]

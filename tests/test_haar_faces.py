@@ -7,11 +7,12 @@ import pytest
 from toy_faces import LEFT, RIGHT, SIDE, SKINS, film
 
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import Artifacts, FaceTracks
 from mmdia_eval.errors import UserError
 from mmdia_eval.extractors import haar_faces
 from mmdia_eval.extractors.haar_faces import NOTHING, WEIGHTS, HaarFaces, HaarSettings
 from mmdia_eval.faces import overlap, unpack_tracks
-from mmdia_eval.types import Artifacts, Audio, Dialogue, FaceTracks, FloatArray, Frames
+from mmdia_eval.types import Audio, Dialogue, FloatArray, Frames
 
 SHUT = np.zeros(30)
 

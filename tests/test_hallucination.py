@@ -4,13 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmdia_eval.artifacts import Artifacts, Transcript, Utterance, Word
 from mmdia_eval.metrics.hallucination import (
     Hallucination,
     HallucinationSettings,
     loops,
     repeated_words,
 )
-from mmdia_eval.types import Artifacts, Dialogue, Transcript, Turn, Utterance, Word
+from mmdia_eval.types import Dialogue, Turn
 
 metric = Hallucination(HallucinationSettings())
 few_words = st.lists(st.sampled_from("ab"), max_size=14)

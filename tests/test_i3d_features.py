@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import Artifacts
 from mmdia_eval.clips import PRESETS, clips
 from mmdia_eval.errors import UserError
 from mmdia_eval.extractors.i3d_features import BATCH_NORM_EPSILON, I3dFeatures, I3dSettings
 from mmdia_eval.networks.i3d import I3D
-from mmdia_eval.types import Artifacts, Audio, Dialogue, Frames
+from mmdia_eval.types import Audio, Dialogue, Frames
 
 MODEL = "i3d-kinetics-400"
 

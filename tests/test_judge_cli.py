@@ -24,7 +24,8 @@ from mmdia_eval.judges import rubric
 from mmdia_eval.judges.probes import IDS
 from mmdia_eval.judges.replay import read_replies
 from mmdia_eval.judges.rubric_judge import RubricJudge, RubricSettings
-from mmdia_eval.results import Results, read_results, unreliable_judges
+from mmdia_eval.results import Results, unreliable_judges
+from mmdia_eval.results_files import read_results
 
 KEY = "canary-key-of-the-command-line-0003"
 OTHER_KEY = "canary-key-of-the-command-line-0004"

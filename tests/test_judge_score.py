@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted_judge import a_dialogue
 
+from mmdia_eval.artifacts import Artifacts, Draw, Verdict
 from mmdia_eval.judges.rubric import DIMENSIONS
 from mmdia_eval.metrics.judge_score import JudgeScore, JudgeScoreSettings
-from mmdia_eval.types import Artifacts, Draw, Style, Verdict
+from mmdia_eval.types import Style
 
 LEVELS = st.lists(st.integers(1, 5), min_size=1, max_size=7)
 

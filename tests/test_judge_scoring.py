@@ -22,7 +22,8 @@ from mmdia_eval.judges.rubric_judge import RubricSettings
 from mmdia_eval.metrics.judge_score import JudgeScoreSettings
 from mmdia_eval.protocol import load_protocol
 from mmdia_eval.report import judge_lines
-from mmdia_eval.results import Results, judge_of, read_rows, unreliable_judges
+from mmdia_eval.results import Results, judge_of, unreliable_judges
+from mmdia_eval.results_files import read_rows
 from mmdia_eval.types import Style
 
 PROTOCOL = """

@@ -10,9 +10,10 @@ from scripted_judge import a_dialogue
 from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
 
 from mmdia_eval.api import Counts
+from mmdia_eval.artifacts import Artifacts, Draw, Verdict
 from mmdia_eval.categories import ALIASES, INTERACTION_TYPES, RELATIONSHIPS
 from mmdia_eval.metrics.label_recall import LabelRecall, LabelRecallSettings
-from mmdia_eval.types import Artifacts, Dialogue, Draw, Style, Verdict
+from mmdia_eval.types import Dialogue, Style
 
 Pair = tuple[str, str]
 PAIRS = st.tuples(st.sampled_from(RELATIONSHIPS), st.sampled_from(INTERACTION_TYPES))

@@ -18,7 +18,8 @@ from example_results import (
 
 from mmdia_eval.errors import UserError
 from mmdia_eval.leaderboard.build import build_leaderboard
-from mmdia_eval.results import ProtocolRecord, Results, SystemRecord, write_results
+from mmdia_eval.results import ProtocolRecord, Results, SystemRecord
+from mmdia_eval.results_files import write_results
 
 STRICT = ProtocolRecord(name="strict", version="1", sha256="b" * 64, comparable=True)
 HOSTILE = (

@@ -13,21 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import Artifacts, FaceTracks, LipSyncEmbeddings
 from mmdia_eval.errors import MissingOutputError, UserError
 from mmdia_eval.extractors.s3fd_faces import S3fdFaces, S3fdSettings
 from mmdia_eval.extractors.syncnet_embeddings import SyncnetEmbeddings, SyncnetSettings
 from mmdia_eval.faces import Track, pack_tracks, unpack_tracks
 from mmdia_eval.metrics.lse_c import LseC
 from mmdia_eval.networks import s3fd, syncnet
-from mmdia_eval.types import (
-    Artifacts,
-    Audio,
-    Dialogue,
-    FaceTracks,
-    FloatArray,
-    Frames,
-    LipSyncEmbeddings,
-)
+from mmdia_eval.types import Audio, Dialogue, FloatArray, Frames
 
 DIALOGUE = Dialogue("d", ())
 DETECTOR = S3fdSettings(min_track=4)

@@ -9,11 +9,11 @@ import pytest
 from scripted_judge import ScriptedJudge, inputs, reply, sent_text
 
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import Artifacts, Transcript, Utterance, Word
 from mmdia_eval.errors import StageStoppedError, UnfinishedError
 from mmdia_eval.judges.client import JudgeError
 from mmdia_eval.judges.llm_diarization import LlmDiarization, LlmDiarizationSettings
 from mmdia_eval.judges.replay import RecordedReply, write_replies
-from mmdia_eval.types import Artifacts, Transcript, Utterance, Word
 
 STRETCHES = [
     {"start": 1.0, "end": 2.0, "speaker": 1, "text": "it was small"},

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from torchmetrics.functional.image import lpips as peer
 
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import Artifacts, PerceptualDistance
 from mmdia_eval.errors import MissingOutputError, UserError
 from mmdia_eval.extractors import lpips_distance
 from mmdia_eval.extractors.frame_similarity import FrameSimilaritySettings
 from mmdia_eval.extractors.lpips_distance import CHECKPOINT, HEADS, MODEL, LpipsDistance
 from mmdia_eval.metrics.lpips import FARTHEST, Lpips
 from mmdia_eval.networks.lpips import LEAST, load
-from mmdia_eval.types import Artifacts, Audio, Dialogue, Frames, PerceptualDistance
+from mmdia_eval.types import Audio, Dialogue, Frames
 
 DIALOGUE = Dialogue("d", (), video=Path("d.mp4"))
 LPIPS = Lpips(Lpips.Settings())

@@ -9,11 +9,12 @@ import pytest
 from planted_lips import DIMENSIONS, in_sync, lips_of, packed, sound_of
 
 from mmdia_eval.api import Counts
+from mmdia_eval.artifacts import Artifacts, LipSyncEmbeddings
 from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.lip_sync import LipTrack, lip_tracks, track_lip_sync
 from mmdia_eval.metrics.lse_c import WORST_DISTANCE, LseC
 from mmdia_eval.metrics.lse_d import LseD
-from mmdia_eval.types import Artifacts, Dialogue, LipSyncEmbeddings, Segment, Turn
+from mmdia_eval.types import Dialogue, Segment, Turn
 
 WHOLE = [Segment(0, 100)]
 DIALOGUE = Dialogue("d", (Turn("ann", "hello", Segment(0.4, 7.6)),))

@@ -13,15 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmdia_eval.api import Counts, Metric, SetMetric
-from mmdia_eval.errors import MissingOutputError
-from mmdia_eval.judges.rubric import DIMENSIONS
-from mmdia_eval.registry import metric
-from mmdia_eval.types import (
+from mmdia_eval.artifacts import (
     AlignedTurn,
     Alignment,
     Artifact,
     Artifacts,
-    Dialogue,
     Diarization,
     Draw,
     FrameSimilarity,
@@ -31,18 +27,19 @@ from mmdia_eval.types import (
     MosPrediction,
     MouthMotion,
     PerceptualDistance,
-    Segment,
     SpeakerEmbeddings,
     SpeakerSegment,
-    Style,
     Transcript,
-    Turn,
     TurnScores,
     Utterance,
     Verdict,
     VideoFeatures,
     Word,
 )
+from mmdia_eval.errors import MissingOutputError
+from mmdia_eval.judges.rubric import DIMENSIONS
+from mmdia_eval.registry import metric
+from mmdia_eval.types import Dialogue, Segment, Style, Turn
 from mmdia_eval.validation.aggregation import REFERENCE_FIELDS
 
 SCRIPT = (

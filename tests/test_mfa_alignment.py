@@ -20,10 +20,11 @@ import pytest
 import soundfile
 
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import AlignedTurn, Alignment, Artifacts
 from mmdia_eval.extractors import mfa_alignment
 from mmdia_eval.extractors.mfa_alignment import MfaAlignment, MfaSettings, mfa_command
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import SAMPLE_RATE, AlignedTurn, Alignment, Artifacts, Audio, Dialogue, Turn
+from mmdia_eval.types import SAMPLE_RATE, Audio, Dialogue, Turn
 
 STAND_IN = """\
 #!{python}

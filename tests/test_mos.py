@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmdia_eval.artifacts import Artifacts, MosPrediction, TurnScores
 from mmdia_eval.metrics.mos import PREDICTORS, Mos, MosSettings, Score
-from mmdia_eval.types import Artifacts, Dialogue, MosPrediction, Turn, TurnScores
+from mmdia_eval.types import Dialogue, Turn
 
 MOS = Mos(MosSettings())
 DIALOGUE = Dialogue("d", tuple(Turn("ab"[i % 2], "good morning") for i in range(4)))

@@ -5,6 +5,7 @@ import pytest
 from toy_faces import LEFT, RIGHT, SIDE, film, sound, speech
 
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import Artifacts, FaceTracks, MouthMotion
 from mmdia_eval.extractors import mouth_motion
 from mmdia_eval.extractors.mouth_motion import (
     MouthMotionExtractor,
@@ -13,7 +14,7 @@ from mmdia_eval.extractors.mouth_motion import (
     mouths,
 )
 from mmdia_eval.faces import Track, pack_tracks
-from mmdia_eval.types import Artifacts, Audio, Dialogue, FaceTracks, Frames, MouthMotion
+from mmdia_eval.types import Audio, Dialogue, Frames
 
 QUIET = Audio(np.zeros(32_000, dtype=np.float32))
 

@@ -18,9 +18,10 @@ from toy_bench import Bench
 from toy_plugins import Doubled, ServiceExtractor
 
 from mmdia_eval.api import Estimate, Inputs
+from mmdia_eval.artifacts import Artifacts
 from mmdia_eval.choices import Choices
 from mmdia_eval.run import run, survey
-from mmdia_eval.types import Artifacts, Audio, Sample
+from mmdia_eval.types import Audio, Sample
 
 FILES = 1000
 FAULTY = 20

@@ -25,7 +25,8 @@ from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.plan import Plan, make_plan
 from mmdia_eval.protocol import Protocol
 from mmdia_eval.report import print_results, print_systems
-from mmdia_eval.results import NotRunRecord, read_results
+from mmdia_eval.results import NotRunRecord
+from mmdia_eval.results_files import read_results
 from mmdia_eval.types import Dialogue, Sample, Turn
 
 DIALOGUE = Dialogue("d", (Turn("A", "one"),))

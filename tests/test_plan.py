@@ -95,6 +95,13 @@ def key(plan: Plan, role: str, dialogue: Dialogue) -> str:
     return artifact_key(stage, "0" * 64, dialogue, {})
 
 
+def test_a_metric_asked_for_of_another_task_is_named_with_its_own() -> None:
+    embedded = load_protocol("embedded")
+    with pytest.raises(ProblemsError, match=r"'av_lag' is not for task 1; .* has it for task 3"):
+        make_plan(embedded, 1, (), (), ["wer", "av_lag"])
+    assert [job.name for job in make_plan(embedded, 3, (), (), ["av_lag"]).metrics] == ["av_lag"]
+
+
 def test_an_artifact_depends_on_what_its_extractor_reads_and_on_nothing_else() -> None:
     plan = make_plan(load_protocol("embedded"), 1, SAMPLES, ("one", "two"))
     renamed = replace(DIALOGUE, id="other")

@@ -13,22 +13,11 @@ import soxr
 
 from mmdia_eval import examples
 from mmdia_eval.api import Inputs, Settings
+from mmdia_eval.artifacts import AlignedTurn, Alignment, Artifacts, Transcript, Utterance, Word
 from mmdia_eval.benchmark import load_benchmark
 from mmdia_eval.extractors.pocketsphinx_alignment import PocketsphinxAlignment, heard_turns
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import (
-    SAMPLE_RATE,
-    AlignedTurn,
-    Alignment,
-    Artifacts,
-    Audio,
-    Dialogue,
-    Segment,
-    Transcript,
-    Turn,
-    Utterance,
-    Word,
-)
+from mmdia_eval.types import SAMPLE_RATE, Audio, Dialogue, Segment, Turn
 
 DIALOGUES = load_benchmark(Path(examples.__file__).parent / "mini").split("test")
 

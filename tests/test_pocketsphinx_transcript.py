@@ -12,6 +12,7 @@ import soxr
 
 from mmdia_eval import examples
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import Artifacts, Transcript
 from mmdia_eval.benchmark import load_benchmark
 from mmdia_eval.errors import UserError
 from mmdia_eval.extractors.pocketsphinx_model import spoken_words
@@ -20,15 +21,7 @@ from mmdia_eval.extractors.pocketsphinx_transcript import (
     TranscriptSettings,
 )
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import (
-    SAMPLE_RATE,
-    Artifacts,
-    Audio,
-    Dialogue,
-    FloatArray,
-    Segment,
-    Transcript,
-)
+from mmdia_eval.types import SAMPLE_RATE, Audio, Dialogue, FloatArray, Segment
 
 MINI = load_benchmark(Path(examples.__file__).parent / "mini")
 DIALOGUES = MINI.split("test")

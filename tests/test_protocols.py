@@ -11,12 +11,13 @@ from importlib import resources
 import pytest
 
 from mmdia_eval import registry
+from mmdia_eval.artifacts import MediaInfo
 from mmdia_eval.errors import UserError
 from mmdia_eval.explain import print_column
 from mmdia_eval.listing import print_metrics
 from mmdia_eval.plan import make_plan
 from mmdia_eval.protocol import ExtractorEntry, Protocol, load_protocol, protocol_names
-from mmdia_eval.types import Dialogue, MediaInfo, Sample, Task, Turn
+from mmdia_eval.types import Dialogue, Sample, Task, Turn
 
 SPEECH = ("strict", "paper", "release")
 LIPS = ("syncnet-clean", "syncnet-compat")

@@ -15,6 +15,7 @@ from tiny_pyannote import BOTH, BUZZ, HISS, SILENCE, sound
 
 from mmdia_eval import models
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import Artifacts, Diarization
 from mmdia_eval.extractors.pyannote_diarization import (
     MODEL,
     PyannoteDiarization,
@@ -22,7 +23,7 @@ from mmdia_eval.extractors.pyannote_diarization import (
     PyannoteSettings,
 )
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import Artifacts, Audio, Dialogue, Diarization, FloatArray, Segment, Turn
+from mmdia_eval.types import Audio, Dialogue, FloatArray, Segment, Turn
 
 pytestmark = [
     # Of the random stand-in for the embedding model only.

@@ -23,12 +23,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mmdia_eval.errors import UserError
-from mmdia_eval.results import (
-    Coverage,
-    Interval,
-    Results,
-    Row,
-    SystemRecord,
+from mmdia_eval.results import Coverage, Interval, Results, Row, SystemRecord
+from mmdia_eval.results_files import (
     canonical_json,
     read_results,
     read_rows,

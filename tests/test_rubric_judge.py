@@ -23,6 +23,7 @@ from scripted_judge import (
 )
 
 from mmdia_eval.artifact_keys import artifact_key
+from mmdia_eval.artifacts import Verdict
 from mmdia_eval.errors import StageStoppedError, UnfinishedError, UserError
 from mmdia_eval.judges.client import JudgeError
 from mmdia_eval.judges.probes import tagged
@@ -30,7 +31,7 @@ from mmdia_eval.judges.rubric import DIMENSIONS
 from mmdia_eval.judges.rubric_judge import RubricJudge, RubricSettings
 from mmdia_eval.judges.usage import account_of
 from mmdia_eval.plan import Stage
-from mmdia_eval.types import Keyframe, Style, Verdict
+from mmdia_eval.types import Keyframe, Style
 
 LINE = "4, 5, 4, 3, 4, {}, Family, Storytelling"
 

@@ -11,19 +11,12 @@ from planted_lips import in_sync, packed, sound_of
 from pydantic import ValidationError
 
 from mmdia_eval.api import Counts
+from mmdia_eval.artifacts import Artifacts, Diarization, LipSyncEmbeddings, SpeakerSegment
 from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.metrics.lse_c import WORST_DISTANCE
 from mmdia_eval.metrics.sa_lse_c import SaLseC
 from mmdia_eval.metrics.sa_lse_d import SaLseD
-from mmdia_eval.types import (
-    Artifacts,
-    Dialogue,
-    Diarization,
-    LipSyncEmbeddings,
-    Segment,
-    SpeakerSegment,
-    Turn,
-)
+from mmdia_eval.types import Dialogue, Segment, Turn
 
 TIMES = (("ann", 0.4, 3.8), ("bob", 4.2, 7.8), ("ann", 8.2, 11.6), ("bob", 12.0, 15.4))
 DIALOGUE = Dialogue("d", tuple(Turn(who, "so it goes", Segment(a, b)) for who, a, b in TIMES))

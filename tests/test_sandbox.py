@@ -19,9 +19,10 @@ import soundfile
 from tiny_video import pictures, write_video
 
 from mmdia_eval import decoder, isolation, media, reencode, sandbox, video
+from mmdia_eval.artifacts import MediaInfo, VideoInfo
 from mmdia_eval.errors import UserError
 from mmdia_eval.isolation import Ended, run_limited
-from mmdia_eval.types import MediaInfo, SandboxMode, VideoInfo
+from mmdia_eval.types import SandboxMode
 
 MODES: tuple[SandboxMode, ...] = ("bubblewrap", "namespaces", "process")
 

@@ -12,17 +12,10 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics.pairwise import cosine_similarity
 
+from mmdia_eval.artifacts import AlignedTurn, Alignment, Artifacts, SpeakerEmbeddings, Word
 from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.metrics.sasim import Sasim, self_similarity
-from mmdia_eval.types import (
-    AlignedTurn,
-    Alignment,
-    Artifacts,
-    Dialogue,
-    SpeakerEmbeddings,
-    Turn,
-    Word,
-)
+from mmdia_eval.types import Dialogue, Turn
 
 SASIM = Sasim(Sasim.Settings())
 EAST, NORTH = (1.0, 0.0), (0.0, 1.0)

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 
+from mmdia_eval.artifacts import Alignment, Artifacts, SpeakerEmbeddings
 from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.metrics.sasim_release import SasimRelease
-from mmdia_eval.types import Alignment, Artifacts, Dialogue, SpeakerEmbeddings, Turn
+from mmdia_eval.types import Dialogue, Turn
 
 METRIC = SasimRelease(SasimRelease.Settings())
 EAST, NORTH, WEST = (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0)

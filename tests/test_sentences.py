@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmdia_eval.artifacts import Word
 from mmdia_eval.sentences import find_sentences, split_sentences
-from mmdia_eval.types import Segment, Word
+from mmdia_eval.types import Segment
 
 
 def spoken(text: str) -> list[Word]:

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics.pairwise import paired_distances
 
+from mmdia_eval.artifacts import Artifacts, SpeakerEmbeddings
 from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.metrics.sim_ref import SimRef, turn_cosines
-from mmdia_eval.types import Artifacts, Dialogue, Segment, SpeakerEmbeddings, Turn
+from mmdia_eval.types import Dialogue, Segment, Turn
 
 SIM_REF = SimRef(SimRef.Settings())
 EAST, NORTH, NORTH_EAST = (1.0, 0.0), (0.0, 1.0), (0.6, 0.8)

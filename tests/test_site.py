@@ -30,14 +30,8 @@ from mmdia_eval.leaderboard.build import build_leaderboard
 from mmdia_eval.leaderboard.published import FOLDER, read_published
 from mmdia_eval.leaderboard.reading import entry_id
 from mmdia_eval.leaderboard.words import align_words
-from mmdia_eval.results import (
-    JudgeRecord,
-    ProtocolRecord,
-    SystemRecord,
-    read_results,
-    read_rows,
-    write_results,
-)
+from mmdia_eval.results import JudgeRecord, ProtocolRecord, SystemRecord
+from mmdia_eval.results_files import read_results, read_rows, write_results
 
 STRICT = ProtocolRecord(name="strict", version="1", sha256="b" * 64, comparable=True)
 CHANGE = {"status": "active", "reason": "checked", "who": "M", "when": "2026-11-21"}

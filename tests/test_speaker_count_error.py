@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import mean_absolute_error
 
+from mmdia_eval.artifacts import Artifacts, Diarization, SpeakerSegment
 from mmdia_eval.metrics.speaker_count_error import SpeakerCountError
-from mmdia_eval.types import Artifacts, Dialogue, Diarization, SpeakerSegment, Turn
+from mmdia_eval.types import Dialogue, Turn
 
 ERROR = SpeakerCountError(SpeakerCountError.Settings())
 

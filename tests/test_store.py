@@ -9,10 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdia_eval.store import Store, digest
-from mmdia_eval.types import (
+from mmdia_eval.artifacts import (
     Artifact,
-    Audio,
     MosPrediction,
     SpeakerEmbeddings,
     Transcript,
@@ -20,6 +18,8 @@ from mmdia_eval.types import (
     Utterance,
     Word,
 )
+from mmdia_eval.store import Store, digest
+from mmdia_eval.types import Audio
 
 KEY = digest("a key")
 TRANSCRIPT = Transcript((Utterance((Word("hello", 0.0, 0.5), Word("there", 0.5, 1.0))),))

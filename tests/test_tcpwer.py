@@ -11,22 +11,13 @@ from meeteval.io import SegLST
 from meeteval.wer.wer.time_constrained import time_constrained_minimum_permutation_word_error_rate
 
 import mmdia_eval.metrics.tcpwer
+from mmdia_eval.artifacts import Artifacts, Diarization, SpeakerSegment, Transcript, Utterance, Word
 from mmdia_eval.attribution import Run, texts_by_speaker
 from mmdia_eval.metrics.cpwer import cpwer
 from mmdia_eval.metrics.tcpwer import COLLAR, TcpWer, TcpWerSettings, tcpwer
 from mmdia_eval.metrics.wer import ErrorCounts
 from mmdia_eval.registry import metric
-from mmdia_eval.types import (
-    Artifacts,
-    Dialogue,
-    Diarization,
-    Segment,
-    SpeakerSegment,
-    Transcript,
-    Turn,
-    Utterance,
-    Word,
-)
+from mmdia_eval.types import Dialogue, Segment, Turn
 
 pytestmark = pytest.mark.filterwarnings("ignore:A speaker .* overlaps with itself:UserWarning")
 

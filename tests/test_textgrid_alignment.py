@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from praatio import textgrid
 
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import AlignedTurn, Alignment, Artifacts, Word
 from mmdia_eval.benchmark import load_benchmark, resolve_benchmark
 from mmdia_eval.extractors.script_words import script_words, spoken
 from mmdia_eval.extractors.textgrid_alignment import TextGridAlignment, TextGridSettings
@@ -19,17 +20,7 @@ from mmdia_eval.protocol import Protocol
 from mmdia_eval.registry import extractor
 from mmdia_eval.run import run
 from mmdia_eval.store import Store
-from mmdia_eval.types import (
-    SAMPLE_RATE,
-    AlignedTurn,
-    Alignment,
-    Artifacts,
-    Audio,
-    Dialogue,
-    Sample,
-    Turn,
-    Word,
-)
+from mmdia_eval.types import SAMPLE_RATE, Audio, Dialogue, Sample, Turn
 
 Tiers = dict[str, Sequence[tuple[float, float, str]]]
 

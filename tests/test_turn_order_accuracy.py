@@ -7,22 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmdia_eval.artifacts import Artifacts, Diarization, SpeakerSegment, Transcript, Utterance, Word
 from mmdia_eval.attribution import Run
 from mmdia_eval.metrics.turn_order_accuracy import (
     TurnOrderAccuracy,
     TurnOrderSettings,
     turn_voices,
 )
-from mmdia_eval.types import (
-    Artifacts,
-    Dialogue,
-    Diarization,
-    SpeakerSegment,
-    Transcript,
-    Turn,
-    Utterance,
-    Word,
-)
+from mmdia_eval.types import Dialogue, Turn
 
 ORDER = TurnOrderAccuracy(TurnOrderSettings())
 Line = tuple[str, str]

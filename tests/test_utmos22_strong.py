@@ -13,19 +13,11 @@ import torch
 
 from mmdia_eval import models
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import AlignedTurn, Alignment, Artifacts, Word
 from mmdia_eval.errors import UserError
 from mmdia_eval.extractors.utmos22_strong import Utmos22Strong, UtmosSettings
 from mmdia_eval.networks import utmos
-from mmdia_eval.types import (
-    SAMPLE_RATE,
-    AlignedTurn,
-    Alignment,
-    Artifacts,
-    Audio,
-    Dialogue,
-    FloatArray,
-    Word,
-)
+from mmdia_eval.types import SAMPLE_RATE, Audio, Dialogue, FloatArray
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from mmdia_eval.benchmark import load_benchmark, resolve_benchmark
 from mmdia_eval.cli import app
 from mmdia_eval.errors import UserError
 from mmdia_eval.protocol import load_protocol
-from mmdia_eval.results import canonical_json
+from mmdia_eval.results_files import canonical_json
 from mmdia_eval.scoring import Request
 from mmdia_eval.types import SAMPLE_RATE, Audio, FloatArray, SandboxMode
 from mmdia_eval.validation.comment import MARK, MAX_REPORT, comment

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tiny_video import pictures, write_video
 
-from mmdia_eval.types import VideoInfo
+from mmdia_eval.artifacts import VideoInfo
 from mmdia_eval.video import Limits, decode, frame_bytes
 
 

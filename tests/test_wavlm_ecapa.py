@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from mmdia_eval import media, models
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import AlignedTurn, Alignment, Artifacts, SpeakerEmbeddings, Word
 from mmdia_eval.benchmark import load_benchmark, resolve_benchmark
 from mmdia_eval.errors import UserError
 from mmdia_eval.extractors.wavlm_ecapa_embeddings import (
@@ -25,18 +26,7 @@ from mmdia_eval.extractors.wavlm_ecapa_embeddings import (
     WavlmEcapaSettings,
 )
 from mmdia_eval.networks import wavlm_ecapa
-from mmdia_eval.types import (
-    AlignedTurn,
-    Alignment,
-    Artifacts,
-    Audio,
-    Dialogue,
-    FloatArray,
-    Segment,
-    SpeakerEmbeddings,
-    Turn,
-    Word,
-)
+from mmdia_eval.types import Audio, Dialogue, FloatArray, Segment, Turn
 
 WHOLE = load_benchmark(resolve_benchmark("mini")).split("test")[0]
 DIALOGUE = replace(WHOLE, turns=WHOLE.turns[:3])

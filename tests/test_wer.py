@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mmdia_eval.metrics.wer
+from mmdia_eval.artifacts import Artifacts, Transcript, Utterance, Word
 from mmdia_eval.errors import UserError
 from mmdia_eval.metrics.wer import ErrorCounts, Wer, WerSettings, error_counts, word_errors
 from mmdia_eval.registry import metric
 from mmdia_eval.text import normalizer
-from mmdia_eval.types import Artifacts, Dialogue, Transcript, Turn, Utterance, Word
+from mmdia_eval.types import Dialogue, Turn
 
 texts = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=12).map(" ".join)
 

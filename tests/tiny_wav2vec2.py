@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdia_eval import torch_audio
-from mmdia_eval.types import SAMPLE_RATE, FloatArray, Word
+from mmdia_eval.artifacts import Word
+from mmdia_eval.types import SAMPLE_RATE, FloatArray
 
 VOCABULARY = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ"]
 """In the published order."""

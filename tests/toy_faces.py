@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from mmdia_eval.artifacts import FaceTracks
 from mmdia_eval.faces import Track, pack_tracks
-from mmdia_eval.types import Audio, Dialogue, FaceTracks, Frames, Segment, Turn
+from mmdia_eval.types import Audio, Dialogue, Frames, Segment, Turn
 
 FRAME_RATE = 25
 SIDE = 80

@@ -24,10 +24,11 @@ from pydantic import Field
 
 from mmdia_eval import api, registry
 from mmdia_eval.api import Counts, Extractor, Inputs, Metric, RemoteExtractor
+from mmdia_eval.artifacts import Artifact, Artifacts
 from mmdia_eval.errors import MissingOutputError, StageStoppedError
 from mmdia_eval.judges.account import MaxCost
 from mmdia_eval.protocol import Protocol
-from mmdia_eval.types import Artifact, Artifacts, Dialogue
+from mmdia_eval.types import Dialogue
 
 
 @dataclass(frozen=True)

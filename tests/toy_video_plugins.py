@@ -10,7 +10,8 @@ import numpy as np
 
 from mmdia_eval import registry
 from mmdia_eval.api import Counts, Extractor, Inputs, Metric, SetMetric
-from mmdia_eval.types import Artifact, Artifacts, Dialogue, FloatArray, VideoFeatures, VideoInfo
+from mmdia_eval.artifacts import Artifact, Artifacts, VideoFeatures, VideoInfo
+from mmdia_eval.types import Dialogue, FloatArray
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from pydantic import Field, model_validator
 
 from mmdia_eval import api, models, torch_audio
 from mmdia_eval.api import Extractor, Inputs, Requirement
+from mmdia_eval.artifacts import Alignment, Word
 from mmdia_eval.extractors.ctc_viterbi import TokenPath, frames_needed, viterbi_batch
 from mmdia_eval.extractors.script_words import Script, by_turn, script_words, unplaced
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import SAMPLE_RATE, Alignment, Audio, FloatArray, Word
+from mmdia_eval.types import SAMPLE_RATE, Audio, FloatArray
 
 if TYPE_CHECKING:
     import torch

@@ -19,19 +19,12 @@ from pydantic import Field
 
 from mmdia_eval import api
 from mmdia_eval.api import Extractor, Inputs, Requirement
+from mmdia_eval.artifacts import Alignment, MosPrediction, TurnScores
 from mmdia_eval.errors import UserError
 from mmdia_eval.extractors import vad
 from mmdia_eval.extractors.mel import mel_spectrogram
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import (
-    SAMPLE_RATE,
-    Alignment,
-    Audio,
-    FloatArray,
-    MosPrediction,
-    TurnScores,
-    Weights,
-)
+from mmdia_eval.types import SAMPLE_RATE, Audio, FloatArray, Weights
 
 WINDOW = 144_160
 """Samples of one window, 9.01 s: the models' fixed input."""

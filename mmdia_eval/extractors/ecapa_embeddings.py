@@ -15,6 +15,7 @@ from pydantic import Field
 
 from mmdia_eval import api, models, torch_audio
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import Alignment, Artifact
 from mmdia_eval.extractors.voices import (
     SPEECHBRAIN,
     TORCH,
@@ -28,7 +29,7 @@ from mmdia_eval.extractors.voices import (
     voiced_turns,
 )
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import SAMPLE_RATE, Alignment, Artifact, FloatArray, Segment
+from mmdia_eval.types import SAMPLE_RATE, FloatArray, Segment
 
 MODEL = "spkrec-ecapa-voxceleb"
 FRAME_STEP = SAMPLE_RATE // 100

@@ -11,9 +11,10 @@ from pydantic import Field
 
 from mmdia_eval import api, models
 from mmdia_eval.api import Inputs, Requirement
+from mmdia_eval.artifacts import Transcript, Utterance, Word
 from mmdia_eval.errors import UserError
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import SAMPLE_RATE, Audio, FloatArray, Transcript, Utterance, Word
+from mmdia_eval.types import SAMPLE_RATE, Audio, FloatArray
 
 WINDOWS = 16
 """Windows of 30 s decoded together. Their cross-attention keys and values take 0.5 GB each with

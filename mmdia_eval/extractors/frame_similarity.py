@@ -14,10 +14,11 @@ from pydantic import Field
 
 from mmdia_eval import api
 from mmdia_eval.api import Extractor, Inputs, Requirement
+from mmdia_eval.artifacts import FrameSimilarity
 from mmdia_eval.extractors.pictures import INSTALL, OPENCV, seen_frames
 from mmdia_eval.extractors.voices import inference
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import Frames, FrameSimilarity
+from mmdia_eval.types import Frames
 
 MOST_PSNR = 100.0
 """dB of equal frames, whose PSNR has no end: that of a mean squared error of 1e-10."""

@@ -12,10 +12,10 @@ from pydantic import Field
 
 from mmdia_eval import api
 from mmdia_eval.api import Extractor, Inputs
+from mmdia_eval.artifacts import FrameStatistics
 from mmdia_eval.extractors.pictures import OPENCV, SCENEDETECT, luma, seen_frames
 from mmdia_eval.registry import extractor
 from mmdia_eval.shots import shots
-from mmdia_eval.types import FrameStatistics
 
 Luma = NDArray[np.uint8]
 

@@ -15,9 +15,10 @@ from threadpoolctl import threadpool_limits
 
 from mmdia_eval import api
 from mmdia_eval.api import Extractor, Inputs
+from mmdia_eval.artifacts import Diarization, SpeakerSegment
 from mmdia_eval.extractors import ge2e, vad
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import Audio, Diarization, FloatArray, Segment, SpeakerSegment, Weights
+from mmdia_eval.types import Audio, FloatArray, Segment, Weights
 
 Labels = NDArray[np.int64]
 

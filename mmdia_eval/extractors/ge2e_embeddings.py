@@ -9,10 +9,11 @@ from pydantic import Field
 
 from mmdia_eval import api
 from mmdia_eval.api import Extractor, Inputs
+from mmdia_eval.artifacts import Alignment, Artifact, SpeakerEmbeddings
 from mmdia_eval.extractors import ge2e
 from mmdia_eval.extractors.voices import aligned_turns, reference_turns
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import SAMPLE_RATE, Alignment, Artifact, Segment, SpeakerEmbeddings, Weights
+from mmdia_eval.types import SAMPLE_RATE, Segment, Weights
 
 
 class EmbeddingSettings(api.Settings):

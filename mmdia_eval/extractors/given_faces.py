@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 from mmdia_eval import api
 from mmdia_eval.api import Extractor, Inputs
+from mmdia_eval.artifacts import FaceTracks
 from mmdia_eval.extractors.pictures import seen_frames
 from mmdia_eval.face_tracks_file import SUFFIX, read_face_tracks
 from mmdia_eval.registry import extractor
 from mmdia_eval.store import file_sha256
-from mmdia_eval.types import FaceTracks
 
 
 class GivenFacesSettings(api.Settings):

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from mmdia_eval import api
 from mmdia_eval.api import Extractor, Inputs
+from mmdia_eval.artifacts import FaceTracks
 from mmdia_eval.errors import UserError
 from mmdia_eval.extractors.pictures import OPENCV, SCENEDETECT, luma, seen_frames
 from mmdia_eval.faces import TrackSettings, overlap, pack_tracks, suppress, track_faces
@@ -23,7 +24,7 @@ from mmdia_eval.identities import SAME_PERSON, identities
 from mmdia_eval.registry import extractor
 from mmdia_eval.shots import shots
 from mmdia_eval.store import file_sha256
-from mmdia_eval.types import FaceTracks, FloatArray, Frames, Weights
+from mmdia_eval.types import FloatArray, Frames, Weights
 
 CASCADE = "haarcascade_frontalface_alt2.xml"
 WEIGHTS = Weights(

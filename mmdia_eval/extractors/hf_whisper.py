@@ -12,8 +12,8 @@ from pydantic import Field
 
 from mmdia_eval import api, models, torch_audio
 from mmdia_eval.api import Requirement
+from mmdia_eval.artifacts import Word
 from mmdia_eval.errors import UserError
-from mmdia_eval.types import Word
 
 REQUIRES = (
     Requirement("torch", "pip install 'mmdia-eval[speech]'"),

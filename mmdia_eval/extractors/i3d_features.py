@@ -10,8 +10,9 @@ import numpy as np
 
 from mmdia_eval import api, models
 from mmdia_eval.api import Extractor, Inputs, Requirement
+from mmdia_eval.artifacts import VideoFeatures
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import FloatArray, VideoFeatures
+from mmdia_eval.types import FloatArray
 
 BATCH_NORM_EPSILON = 1e-5
 """Of DeepMind's TF-Hub module and its conversions; another network of equal names has 1e-3."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from mmdia_eval import models
 from mmdia_eval.api import Extractor, Inputs, Requirement
+from mmdia_eval.artifacts import PerceptualDistance
 from mmdia_eval.errors import UserError
 from mmdia_eval.extractors.frame_similarity import (
     TOGETHER,
@@ -21,7 +22,7 @@ from mmdia_eval.extractors.pictures import INSTALL, OPENCV
 from mmdia_eval.extractors.voices import inference
 from mmdia_eval.registry import extractor
 from mmdia_eval.store import file_sha256
-from mmdia_eval.types import FloatArray, Frames, PerceptualDistance, Weights
+from mmdia_eval.types import FloatArray, Frames, Weights
 
 MODEL = "alexnet"
 CHECKPOINT = "alexnet-owt-7be5be79.pth"

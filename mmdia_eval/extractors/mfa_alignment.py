@@ -17,12 +17,13 @@ from pydantic import Field
 
 from mmdia_eval import api
 from mmdia_eval.api import Extractor, Inputs
+from mmdia_eval.artifacts import Alignment
 from mmdia_eval.extractors.script_words import Script, script_words, unplaced
 from mmdia_eval.extractors.textgrid_alignment import PRAATIO, SUFFIX
 from mmdia_eval.extractors.textgrid_words import place_words, read_words
 from mmdia_eval.registry import extractor
 from mmdia_eval.store import file_sha256
-from mmdia_eval.types import Alignment, Audio
+from mmdia_eval.types import Audio
 
 VARIABLE = "MMDIA_MFA"
 """The environment variable that holds the command, as a shell would read it."""

@@ -14,11 +14,12 @@ from pydantic import Field
 
 from mmdia_eval import api
 from mmdia_eval.api import Extractor, Inputs
+from mmdia_eval.artifacts import FaceTracks, MouthMotion
 from mmdia_eval.extractors.pictures import OPENCV, seen_frames
 from mmdia_eval.faces import Track, unpack_tracks
 from mmdia_eval.identities import looks
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import Audio, FaceTracks, FloatArray, Frames, MouthMotion
+from mmdia_eval.types import Audio, FloatArray, Frames
 
 FRAME_RATE = 25
 MOUTH = (0.25, 0.62, 0.75, 1.0)

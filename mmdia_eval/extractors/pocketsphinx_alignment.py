@@ -11,6 +11,7 @@ from rapidfuzz.distance import Levenshtein
 
 from mmdia_eval import api
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import AlignedTurn, Alignment, Transcript, Word
 from mmdia_eval.extractors.pocketsphinx_model import (
     REQUIRES,
     Lexicon,
@@ -20,15 +21,7 @@ from mmdia_eval.extractors.pocketsphinx_model import (
     weights,
 )
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import (
-    SAMPLE_RATE,
-    AlignedTurn,
-    Alignment,
-    FloatArray,
-    Transcript,
-    Weights,
-    Word,
-)
+from mmdia_eval.types import SAMPLE_RATE, FloatArray, Weights
 
 BEAMS = (1e-48, 1e-100, 1e-160)
 """Search beams, tried in order: some recordings align with only one of them. With the third, 13 of

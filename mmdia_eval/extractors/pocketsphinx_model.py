@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmdia_eval.api import Requirement
+from mmdia_eval.artifacts import Word
 from mmdia_eval.extractors.vad import pcm16
 from mmdia_eval.text import strip_marks
-from mmdia_eval.types import FloatArray, Weights, Word
+from mmdia_eval.types import FloatArray, Weights
 
 if TYPE_CHECKING:
     from pocketsphinx import Decoder

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from mmdia_eval import api
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import Transcript, Utterance
 from mmdia_eval.errors import UserError
 from mmdia_eval.extractors.pocketsphinx_model import (
     GENERIC_LANGUAGE_MODEL,
@@ -25,7 +26,7 @@ from mmdia_eval.extractors.pocketsphinx_model import (
 )
 from mmdia_eval.extractors.vad import VadParameters, speech_segments
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import Audio, Transcript, Utterance, Weights
+from mmdia_eval.types import Audio, Weights
 
 if TYPE_CHECKING:
     from pocketsphinx import Decoder

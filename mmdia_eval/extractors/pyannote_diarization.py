@@ -12,8 +12,9 @@ from pydantic import Field
 
 from mmdia_eval import api, models, torch_audio
 from mmdia_eval.api import Extractor, Inputs, Requirement
+from mmdia_eval.artifacts import Diarization, SpeakerSegment
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import Audio, Diarization, SpeakerSegment
+from mmdia_eval.types import Audio
 
 MODEL = "speaker-diarization-community-1"
 

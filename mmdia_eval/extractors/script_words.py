@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mmdia_eval.artifacts import AlignedTurn, Alignment, Word
 from mmdia_eval.extractors.pocketsphinx_model import spoken_words
-from mmdia_eval.types import AlignedTurn, Alignment, Dialogue, Word
+from mmdia_eval.types import Dialogue
 
 Script = Sequence[Sequence[str]]
 """For each turn its words, as `spoken` spells them."""

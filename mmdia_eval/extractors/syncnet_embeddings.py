@@ -9,6 +9,7 @@ import numpy as np
 
 from mmdia_eval import api, models
 from mmdia_eval.api import Extractor, Inputs
+from mmdia_eval.artifacts import Artifact, FaceTracks, LipSyncEmbeddings
 from mmdia_eval.extractors.pictures import OPENCV, seen_frames
 from mmdia_eval.extractors.s3fd_faces import TORCH, encoders
 from mmdia_eval.extractors.voices import inference
@@ -16,16 +17,7 @@ from mmdia_eval.faces import Track, crop_faces, unpack_tracks
 from mmdia_eval.lip_sync import WINDOW
 from mmdia_eval.mfcc import mfcc
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import (
-    FRAME_RATE,
-    SAMPLE_RATE,
-    Artifact,
-    Audio,
-    FaceTracks,
-    FloatArray,
-    Frames,
-    LipSyncEmbeddings,
-)
+from mmdia_eval.types import FRAME_RATE, SAMPLE_RATE, Audio, FloatArray, Frames
 
 MODEL = "syncnet-v2"
 CHECKPOINT = "syncnet_v2.model"
@@ -51,7 +43,7 @@ class SyncnetEmbeddings(Extractor[LipSyncEmbeddings]):
     frames of 40 ms less five. Tracks of less than five frames have no window.
     """
 
-    version = "1"
+    version = "2"
     makes = LipSyncEmbeddings
     needs: ClassVar[tuple[type[Artifact], ...]] = (FaceTracks,)
     device = "gpu"

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 from mmdia_eval import api
 from mmdia_eval.api import Extractor, Inputs, Requirement
+from mmdia_eval.artifacts import Alignment
 from mmdia_eval.extractors.script_words import script_words, unplaced
 from mmdia_eval.extractors.textgrid_words import place_words, read_words
 from mmdia_eval.registry import extractor
 from mmdia_eval.store import file_sha256
-from mmdia_eval.types import Alignment
 
 PRAATIO = Requirement("praatio", "pip install 'praatio>=6'")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
+from mmdia_eval.artifacts import Alignment, Word
 from mmdia_eval.extractors.pocketsphinx_model import spoken_words
 from mmdia_eval.extractors.script_words import Script, by_turn, unplaced
-from mmdia_eval.types import Alignment, Word
 
 UNKNOWN = "<unk>"
 """What MFA writes for a word that its dictionary lacks: it stands for any word."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from mmdia_eval import api, models
 from mmdia_eval.api import Extractor, Inputs
+from mmdia_eval.artifacts import Alignment, Artifact, MosPrediction, TurnScores
 from mmdia_eval.extractors.voices import (
     TORCH,
     TRANSFORMERS,
@@ -22,14 +23,7 @@ from mmdia_eval.extractors.voices import (
     padded_batches,
 )
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import (
-    SAMPLE_RATE,
-    Alignment,
-    Artifact,
-    FloatArray,
-    MosPrediction,
-    TurnScores,
-)
+from mmdia_eval.types import SAMPLE_RATE, FloatArray
 
 MODEL = "utmos22-strong"
 CHECKPOINT = "utmos22_strong_step7459_v1.pt"

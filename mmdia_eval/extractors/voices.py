@@ -11,16 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mmdia_eval.api import Extractor, Inputs, Requirement
+from mmdia_eval.artifacts import Alignment, SpeakerEmbeddings
 from mmdia_eval.extractors import vad
 from mmdia_eval.extractors.ge2e import at_level, unit
-from mmdia_eval.types import (
-    SAMPLE_RATE,
-    Alignment,
-    Audio,
-    FloatArray,
-    Segment,
-    SpeakerEmbeddings,
-)
+from mmdia_eval.types import SAMPLE_RATE, Audio, FloatArray, Segment
 
 TORCH = Requirement("torch", "pip install 'mmdia-eval[speech]'")
 TRANSFORMERS = Requirement("transformers", "pip install 'mmdia-eval[speech]'")

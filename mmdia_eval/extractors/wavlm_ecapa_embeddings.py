@@ -10,6 +10,7 @@ from pydantic import Field
 
 from mmdia_eval import api, models, sandbox
 from mmdia_eval.api import Inputs, Reads
+from mmdia_eval.artifacts import Alignment, Artifact
 from mmdia_eval.extractors.voices import (
     TORCH,
     TRANSFORMERS,
@@ -24,7 +25,7 @@ from mmdia_eval.extractors.voices import (
 )
 from mmdia_eval.registry import extractor
 from mmdia_eval.sentences import find_sentences, split_sentences
-from mmdia_eval.types import SAMPLE_RATE, Alignment, Artifact, Audio, FloatArray, Segment
+from mmdia_eval.types import SAMPLE_RATE, Audio, FloatArray, Segment
 
 MODEL = "wavlm-large-ecapa"
 CHECKPOINT = "wavlm_large_finetune.pth"

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from mmdia_eval import api
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import Transcript, Utterance
 from mmdia_eval.extractors import hf_whisper
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import SAMPLE_RATE, Audio, FloatArray, Transcript, Utterance
+from mmdia_eval.types import SAMPLE_RATE, Audio, FloatArray
 
 if TYPE_CHECKING:
     import torch

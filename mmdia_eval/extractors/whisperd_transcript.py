@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Literal
 
 from mmdia_eval import api
 from mmdia_eval.api import Inputs
+from mmdia_eval.artifacts import Transcript, Utterance
 from mmdia_eval.extractors import hf_whisper
 from mmdia_eval.registry import extractor
-from mmdia_eval.types import SAMPLE_RATE, Audio, Transcript, Utterance
+from mmdia_eval.types import SAMPLE_RATE, Audio
 
 Labelled = Iterator[tuple[str | None, str]]
 

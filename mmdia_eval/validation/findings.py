@@ -218,6 +218,9 @@ CODES: dict[str, Code] = {
     "copied-file": _e("outputs that are the benchmark's own recordings", _ASK),
     "copied-clip": _w("an audit clip that sounds like the reference recording itself", _ASK),
     "copied-reference": _e("too many audit clips sound like the references themselves", _ASK),
+    "copies-unchecked": _w(
+        "audit clips that nothing was compared with", "nothing to do: maintainers listen to them"
+    ),
     "copied-entry": _w("outputs that are also in another submission", _ASK),
     # Against the base branch
     "base-value-moved": _e(

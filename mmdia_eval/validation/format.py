@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from mmdia_eval.manifest import DialogueId
-from mmdia_eval.results import Record, Sha256, Split
+from mmdia_eval.results import Record, Sha256
 from mmdia_eval.submission import DisplayName
-from mmdia_eval.types import Task
+from mmdia_eval.types import Split, Task
 
 SUBMISSION, MANIFEST, README, AUDIT = "submission.json", "manifest.jsonl", "README.md", "audit"
 AUDIT_EXTENSIONS: dict[Task, str] = {1: ".flac", 2: ".flac", 3: ".mp4"}

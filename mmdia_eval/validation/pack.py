@@ -15,7 +15,8 @@ from mmdia_eval.benchmark import Benchmark, load_benchmark, resolve_benchmark
 from mmdia_eval.errors import ProblemsError, UserError
 from mmdia_eval.files import write_atomic
 from mmdia_eval.protocol import load_protocol
-from mmdia_eval.results import Results, canonical_json, read_results, read_rows
+from mmdia_eval.results import Results
+from mmdia_eval.results_files import canonical_json, read_results, read_rows
 from mmdia_eval.store import digest, file_sha256
 from mmdia_eval.submission import load_submission, read_system
 from mmdia_eval.types import Sample, Task

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from mmdia_eval import display
+from mmdia_eval.metrics.av_lag import LONGEST
+from mmdia_eval.metrics.lpips import FARTHEST
 from mmdia_eval.metrics.wer import ERROR_FIELDS
 from mmdia_eval.results import MetricResult, Results, Row
 from mmdia_eval.validation.context import Context, close, counting, rows_of
@@ -25,7 +27,9 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "correlation": (-1, 1),
     "cosine": (-1, 1),
     "distance": (0, math.inf),
+    "LPIPS": (0, FARTHEST),
     "MOS": (1, 5),
+    "ms": (0, LONGEST),
     "points": (1, 5),
     "ratio": (0, math.inf),
     "share": (0, 1),

@@ -13,7 +13,8 @@ from rich.text import Text
 from mmdia_eval import __version__
 from mmdia_eval.files import write_atomic
 from mmdia_eval.report import plain_console, print_lines
-from mmdia_eval.results import Record, canonical_json
+from mmdia_eval.results import Record
+from mmdia_eval.results_files import canonical_json
 from mmdia_eval.submission import printable
 from mmdia_eval.validation.findings import Finding, counts
 from mmdia_eval.validation.validate import Checked

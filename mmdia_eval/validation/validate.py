@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmdia_eval.benchmark import load_benchmark, resolve_benchmark
 from mmdia_eval.errors import UserError
-from mmdia_eval.results import read_results
+from mmdia_eval.results_files import read_results
 from mmdia_eval.validation.aggregation import check_rows, check_values
 from mmdia_eval.validation.base import Base, load_base
 from mmdia_eval.validation.changes import (

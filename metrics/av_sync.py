@@ -48,6 +48,7 @@ class AvSync(Metric):
         "known_speakers",
         "dialogues",
     )
+    reference_fields = ("dialogues",)
     unit = "correlation"
     higher_is_better: ClassVar[bool | None] = True
     aggregation = "dialogues"

@@ -246,6 +246,7 @@ class SpeakerErrorMetric(WordErrorMetric):
         "detected_speakers",
         "reference_speakers",
     )
+    reference_fields = ("words", "dialogues", "single_label_errors", "reference_speakers")
     Settings = CpWerSettings
 
     def __init__(self, settings: CpWerSettings) -> None:

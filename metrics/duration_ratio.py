@@ -26,6 +26,7 @@ class DurationRatio(Metric):
 
     version = "1"
     fields = ("output_seconds", "reference_seconds", "deviation", "dialogues")
+    reference_fields = ("reference_seconds", "dialogues")
     unit = "ratio"
     higher_is_better = None
     aggregation = "corpus"

@@ -22,6 +22,7 @@ class Flicker(Metric):
 
     version = "1"
     fields = FIELDS
+    reference_fields = ("dialogues",)
     unit = "grey levels"
     higher_is_better = False
     aggregation = "dialogues"

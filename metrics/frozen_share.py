@@ -19,6 +19,7 @@ class FrozenShare(Metric):
 
     version = "1"
     fields = FIELDS
+    reference_fields = ("dialogues",)
     unit = "share"
     higher_is_better = False
     aggregation = "dialogues"

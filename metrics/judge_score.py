@@ -54,6 +54,7 @@ class JudgeScore(Metric):
         "input_tokens",
         "output_tokens",
     )
+    reference_fields = ("dialogues",)
     unit = "points"
     higher_is_better = True
     aggregation = "dialogues"

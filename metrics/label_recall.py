@@ -59,6 +59,7 @@ class LabelRecall(Metric):
         "interaction_type_true",
         "interaction_type_said",
     )
+    reference_fields = ("relationship_true", "interaction_type_true", "both_asked")
     unit = "accuracy"
     higher_is_better = True
     aggregation = "dialogues"

@@ -52,6 +52,7 @@ class LseC(Metric):
         "tracks",
         "seconds",
     )
+    reference_fields = ("dialogues",)
     unit = "distance"
     higher_is_better: ClassVar[bool | None] = True
     aggregation = "dialogues"

@@ -52,6 +52,7 @@ class Mos(Metric):
 
     version = "1"
     fields = (*PREDICTORS[0], "dialogues", "turn_score", "turns_scored", "turns")
+    reference_fields = ("dialogues", "turns")
     unit = "MOS"
     higher_is_better = True
     aggregation = "dialogues"

@@ -74,6 +74,7 @@ class SaLseC(Metric):
         "scored",
         "dialogues",
     )
+    reference_fields: tuple[str, ...] = ("scorable", "speech", "overlapped", "short", "dialogues")
     unit = "distance"
     higher_is_better: ClassVar[bool | None] = True
     aggregation = "seconds"
@@ -86,6 +87,7 @@ class SaLseC(Metric):
         self.diarized = settings.segments == "diarization"
         if self.diarized:
             self.needs = (LipSyncEmbeddings, Diarization)
+            self.reference_fields = ("dialogues",)  # what is scorable depends on what was heard
 
     def not_applicable(self, dialogue: Dialogue) -> str | None:
         if self.diarized:

@@ -103,6 +103,7 @@ class Sasim(Metric):
         "words",
         "alignments_failed",
     )
+    reference_fields = ("dialogues", "inter_dialogues", "speakers", "turns")
     unit = "cosine"
     higher_is_better = True
     aggregation = "speakers,dialogues"

@@ -40,6 +40,7 @@ class SasimRelease(Metric):
         "alignments_failed",
         "dialogues",
     )
+    reference_fields = ("speakers", "sentences", "dialogues")
     unit = "cosine"
     higher_is_better = True
     aggregation = "speakers"

@@ -22,6 +22,7 @@ class Sharpness(Metric):
 
     version = "1"
     fields = (*FIELDS, "blockiness", "with_blockiness")
+    reference_fields = ("dialogues",)
     unit = "ratio"
     higher_is_better = None
     aggregation = "dialogues"

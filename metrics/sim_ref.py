@@ -26,6 +26,7 @@ class SimRef(Metric):
 
     version = "1"
     fields = ("similarity", "dialogues", "turns_compared", "turns")
+    reference_fields = ("dialogues",)
     unit = "cosine"
     higher_is_better = True
     aggregation = "turns,dialogues"

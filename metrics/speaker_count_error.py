@@ -18,6 +18,7 @@ class SpeakerCountError(Metric):
 
     version = "1"
     fields = ("error", "detected", "reference", "exact", "over", "under", "dialogues")
+    reference_fields = ("reference", "dialogues")
     unit = "speakers"
     higher_is_better = False
     aggregation = "dialogues"

@@ -64,6 +64,7 @@ class TurnOrderAccuracy(Metric):
 
     version = "1"
     fields = ("correct", "pairs", "pairs_present", "turns_present", "turns")
+    reference_fields = ("pairs", "turns")
     unit = "ratio"
     higher_is_better = True
     aggregation = "corpus"

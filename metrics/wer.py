@@ -164,6 +164,7 @@ class WordErrorMetric(Metric):
     """What metrics on word errors share: their fields, and the two ways to average."""
 
     fields: tuple[str, ...] = ERROR_FIELDS
+    reference_fields: tuple[str, ...] = ("words", "dialogues")
     unit = "ratio"
     higher_is_better = False
     aggregation = "corpus"

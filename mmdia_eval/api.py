@@ -224,7 +224,9 @@ class Metric(ABC):
 
     `higher_is_better` is None for a diagnostic that is best near the reference's own value.
     `companion` is the component without which the value misleads: it is shown wherever that is.
-    `aggregation` says over what the value is averaged. A setting may change it, and `needs`.
+    `aggregation` says over what the value is averaged. `reference_fields` are the counts that no
+    output changes, above all denominators: `worst` gives them too, and checks of results hold rows
+    to them. A setting may change `aggregation`, `reference_fields` and `needs`.
     """
 
     name: ClassVar[str]
@@ -233,6 +235,7 @@ class Metric(ABC):
     unit: ClassVar[str]
     higher_is_better: ClassVar[bool | None]
     aggregation: str
+    reference_fields: tuple[str, ...] = ()
     needs: tuple[type[Artifact], ...] = ()
     reference_needs: ClassVar[tuple[type[Artifact], ...]] = ()
     companion: ClassVar[str | None] = None

@@ -83,8 +83,8 @@ def details_of(plan: Plan, found: RunResult, store: Store) -> list[Details]:
 
 def _details(plan: Plan, sample: Sample, found: RunResult, store: Store) -> Details:
     dialogue = sample.dialogue
-    reader = _Reader(plan, found, store, dialogue.id)
-    transcripts, diarizations = reader.made(Transcript), reader.made(Diarization)
+    of_it = (dialogue.id, plan, found, store)
+    transcripts, diarizations = _made(Transcript, *of_it), _made(Diarization, *of_it)
     return Details(
         dialogue=dialogue.id,
         seconds=round(found.media[dialogue.id].duration, DIGITS),
@@ -99,7 +99,7 @@ def _details(plan: Plan, sample: Sample, found: RunResult, store: Store) -> Deta
         ],
         judged=[
             Judged(role=role, answers=dict(draw.answers), rationale=draw.rationale)
-            for role, verdict in reader.made(Verdict)
+            for role, verdict in _made(Verdict, *of_it)
             for draw in verdict.readable[:1]
         ],
     )
@@ -108,22 +108,14 @@ def _details(plan: Plan, sample: Sample, found: RunResult, store: Store) -> Deta
 A = TypeVar("A", bound=Artifact)
 
 
-class _Reader:
-    """The artifacts of one output."""
-
-    def __init__(self, plan: Plan, found: RunResult, store: Store, dialogue: str) -> None:
-        self.stages, self.keys = plan.stages, found.artifacts
-        self.store, self.dialogue = store, dialogue
-
-    def made(self, kind: type[A]) -> list[tuple[str, A]]:
-        """The artifacts of a kind with their roles, in the order of the plan's stages."""
-        keys = (
-            (stage.role, self.keys.get((self.dialogue, stage.role)))
-            for stage in self.stages
-            if stage.extractor.makes is kind
-        )
-        read = ((role, self.store.read(kind, key)) for role, key in keys if key)
-        return [(role, artifact) for role, artifact in read if artifact is not None]
+def _made(
+    kind: type[A], dialogue: str, plan: Plan, found: RunResult, store: Store
+) -> list[tuple[str, A]]:
+    """A dialogue's artifacts of a kind with their roles, in the order of the plan's stages."""
+    roles = (stage.role for stage in plan.stages if stage.extractor.makes is kind)
+    keys = ((role, found.artifacts.get((dialogue, role))) for role in roles)
+    read = ((role, store.read(kind, key)) for role, key in keys if key)
+    return [(role, artifact) for role, artifact in read if artifact is not None]
 
 
 def details_jsonl(details: Iterable[Details]) -> bytes:

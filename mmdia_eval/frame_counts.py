@@ -18,6 +18,7 @@ class BesideReference(Metric):
     figure: ClassVar[str]
     farthest: ClassVar[float]
     aggregation = "dialogues"
+    reference_fields = ("dialogues",)
     needs: tuple[type[Artifact], ...] = (FrameSimilarity,)
 
     def __init_subclass__(cls) -> None:

@@ -40,7 +40,6 @@ from mmdia_eval.errors import MissingOutputError
 from mmdia_eval.judges.rubric import DIMENSIONS
 from mmdia_eval.registry import metric
 from mmdia_eval.types import Dialogue, Segment, Style, Turn
-from mmdia_eval.validation.aggregation import REFERENCE_FIELDS
 
 SCRIPT = (
     ("Ann", "where did you leave my keys"),
@@ -214,11 +213,12 @@ def test_a_missing_output_is_worse_than_a_good_one(one: Metric) -> None:
 
 def test_what_no_output_changes_is_known_to_the_check_of_entries(one: Metric) -> None:
     good_counts, missing = good(one), one.worst(good_dialogue())
-    listed = REFERENCE_FIELDS.get(one.name, ())
-    for field in listed:
+    for field in one.reference_fields:
         assert good_counts[field] == pytest.approx(missing[field]), field
     if good_counts.get("dialogues") == missing.get("dialogues") == 1:
-        assert "dialogues" in listed, "a smaller count of dialogues would better the mean"
+        assert "dialogues" in one.reference_fields, (
+            "a smaller count of dialogues would better the mean"
+        )
 
 
 def test_sums_over_dialogues_have_a_value_between_theirs(one: Metric) -> None:

@@ -123,7 +123,7 @@ def test_a_pipe_gets_plain_text_in_its_encoding(tmp_path: Path, encoding: str) -
     path = write_system(tmp_path / "r.json", ROWS)
     code = (
         "import sys; from pathlib import Path; from mmdia_eval.report import *;"
-        "from mmdia_eval.results import *; path = Path(sys.argv[1]);"
+        "from mmdia_eval.results_files import *; path = Path(sys.argv[1]);"
         "print_results(read_results(path), read_rows(path))"
     )
     done = subprocess.run(

@@ -80,7 +80,7 @@ def test_a_written_file_fits_the_published_schema(tmp_path: Path) -> None:
 
 def test_the_published_schema_is_up_to_date() -> None:
     assert SCHEMA.read_bytes() == canonical_json(results_schema()), (
-        'run: python -c "from pathlib import Path; from mmdia_eval.results import *; '
+        'run: python -c "from pathlib import Path; from mmdia_eval.results_files import *; '
         "Path('docs/results.schema.json').write_bytes(canonical_json(results_schema()))\""
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 from mmdia_eval.api import Counts, Metric, SetMetric
@@ -14,37 +14,6 @@ from mmdia_eval.types import Dialogue
 from mmdia_eval.validation.context import Context, close, counting, metric_of, rows_of
 from mmdia_eval.validation.entry import Entry, Numbered, Run
 from mmdia_eval.validation.findings import Finding, found
-
-REFERENCE_FIELDS: Mapping[str, tuple[str, ...]] = {
-    "av_binding": ("dialogues",),
-    "av_lag": ("dialogues",),
-    "av_sync": ("dialogues",),
-    "cpwer": ("words", "dialogues", "single_label_errors", "reference_speakers"),
-    "cpwer_labelled": ("words", "dialogues", "single_label_errors", "reference_speakers"),
-    "duration_ratio": ("reference_seconds", "dialogues"),
-    "flicker": ("dialogues",),
-    "frozen_share": ("dialogues",),
-    "judge_score": ("dialogues",),
-    "label_recall": ("relationship_true", "interaction_type_true", "both_asked"),
-    "lse_c": ("dialogues",),
-    "lse_d": ("dialogues",),
-    "lpips": ("dialogues",),
-    "mos": ("dialogues", "turns"),
-    "psnr": ("dialogues",),
-    "sa_lse_c": ("scorable", "speech", "overlapped", "short", "dialogues"),
-    "sa_lse_d": ("scorable", "speech", "overlapped", "short", "dialogues"),
-    "sasim": ("dialogues", "inter_dialogues", "speakers", "turns"),
-    "sasim_release": ("speakers", "sentences", "dialogues"),
-    "sharpness": ("dialogues",),
-    "sim_ref": ("dialogues",),
-    "speaker_count_error": ("reference", "dialogues"),
-    "ssim": ("dialogues",),
-    "tcpwer": ("words", "dialogues"),
-    "turn_order_accuracy": ("pairs", "turns"),
-    "wer": ("words", "dialogues"),
-}
-"""Counts that no output changes, so that `worst` knows them too: above all the denominators."""
-
 
 MOST_ROWS = 20_000
 """Rows of a metric that are added up: resampling holds 2,000 times as many numbers."""
@@ -108,18 +77,12 @@ def _row(metric: Metric, row: Row, dialogue: Dialogue | None) -> Iterator[tuple[
 
 def _against_worst(metric: Metric, row: Row, worst: Counts) -> Iterator[tuple[str, str]]:
     missing = row.status == "missing"
-    fields = metric.fields if missing else _reference_fields(metric)
+    fields = metric.fields if missing else metric.reference_fields
     for field in fields:
         said, expected = row.counts[field], float(worst[field])
         if not close(said, expected):
             code = "row-worst" if missing else "row-reference"
             yield code, f"{field} is {said:g}, not {expected:g}"
-
-
-def _reference_fields(metric: Metric) -> Sequence[str]:
-    if getattr(metric.settings, "segments", "turns") == "diarization":
-        return ("dialogues",)  # whose speech is scored depends on what was heard
-    return REFERENCE_FIELDS.get(metric.name, ())
 
 
 def check_values(entry: Entry, context: Context) -> Iterator[Finding]:

@@ -14,12 +14,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,16 +25,14 @@ import numpy as np
 import soundfile
 
 from benchmarks import gpu_models
+from benchmarks.gpu_stages import Utilisation, first_device, timed_stage
 from mmdia_eval import devices, media, registry
-from mmdia_eval.accelerator import Accelerators
 from mmdia_eval.api import Extractor, Inputs
 from mmdia_eval.artifacts import AlignedTurn, Alignment, Artifacts, Word
-from mmdia_eval.background import Background
 from mmdia_eval.benchmark import load_benchmark, resolve_benchmark
-from mmdia_eval.errors import UserError
 from mmdia_eval.store import Store, file_sha256
 from mmdia_eval.types import SAMPLE_RATE, Dialogue
-from mmdia_eval.workers import Done, Job, Pool, Source, StageSpec, default_jobs
+from mmdia_eval.workers import Job, Source, default_jobs
 
 
 @dataclass(frozen=True)
@@ -133,27 +128,9 @@ def _evenly(dialogue: Dialogue, seconds: float) -> Alignment:
 def ours(stage: Stage, device: str, files: Sequence[File], root: Path) -> tuple[float, str]:
     """Seconds that the harness's worker takes for the files, and how busy the GPU was."""
     extractor = stage.extractor
-    spec = StageSpec(type(extractor), extractor.settings)
     store = Store(root / stage.name)
     jobs = [_job(store, extractor, number, file) for number, file in enumerate(files)]
-    cores = default_jobs()
-    with (
-        Pool(cores, store, ()) as pool,
-        Accelerators([device], cores, store, (), pool) as accelerators,
-        Background() as background,
-    ):
-
-        def run(some: Sequence[Job]) -> None:
-            ends: list[Done] = []
-            background.start(accelerators.extract(spec, some, ends.append)).result()
-            if problem := next((end.problem for end in ends if end.problem), None):
-                raise SystemExit(f"{stage.name}: {problem}")
-
-        run(jobs[:1])
-        with Utilisation(device) as busy:
-            begin = time.perf_counter()
-            run(jobs[1:])
-            return time.perf_counter() - begin, busy.text
+    return timed_stage(extractor, jobs, device, store)
 
 
 def _job(store: Store, extractor: Extractor[Any], number: int, file: File) -> Job:
@@ -188,41 +165,6 @@ def reference(stage: Stage, device: str, files: Sequence[File]) -> tuple[float, 
         return time.perf_counter() - begin, busy.text
 
 
-class Utilisation:
-    """How much of the time the GPU had a kernel running, as NVML says five times a second."""
-
-    def __init__(self, device: str) -> None:
-        self._index = device.partition(":")[2] or "0"
-        self._found: list[float] = []
-        self._process: subprocess.Popen[str] | None = None
-
-    def __enter__(self) -> Utilisation:
-        command = ["nvidia-smi", f"--id={self._index}", "--query-gpu=utilization.gpu"]
-        options = ["--format=csv,noheader,nounits", "--loop-ms=200"]
-        with suppress(OSError):
-            self._process = subprocess.Popen(
-                [*command, *options], stdout=subprocess.PIPE, text=True
-            )
-            threading.Thread(target=self._read, daemon=True).start()
-        return self
-
-    def _read(self) -> None:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            with suppress(ValueError):
-                self._found.append(float(line))
-
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait()
-
-    @property
-    def text(self) -> str:
-        return f"{np.mean(self._found):.0f} %" if self._found else "-"
-
-
 def main() -> None:
     """Print both speeds of each stage, in seconds of audio a second, and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -231,10 +173,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="small, to see that it runs")
     parser.add_argument("--stage", action="append", help="only this one; may be repeated")
     asked = parser.parse_args()
-    try:
-        (device, *_) = devices.resolve(asked.device)
-    except UserError as error:
-        raise SystemExit(str(error)) from None
+    device = first_device(asked.device)
     stages = [stage for stage in STAGES if not asked.stage or stage.name in asked.stage]
     sizes = gpu_models.TINY if asked.tiny else gpu_models.LARGE
     with tempfile.TemporaryDirectory() as name:

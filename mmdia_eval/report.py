@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -35,35 +37,80 @@ def print_results(results: Results, rows: Sequence[Row], console: Console | None
     print_lines(console, summary_lines(results, rows))
 
 
+SYSTEM = "system"
 WIDEST_NAME = 20
 """Characters of a system's name that stay in one line of a narrow terminal."""
+
+
+class _Column(NamedTuple):
+    """A metric's heading, and a cell for each system; lines of text in either."""
+
+    heading: list[str]
+    cells: list[str]
+
+    @property
+    def width(self) -> int:
+        texts = (*self.heading, *self.cells)
+        return max(cell_len(line) for text in texts for line in text.splitlines())
 
 
 def print_systems(scored: Sequence[Results], console: Console | None = None) -> None:
     """Several systems' values side by side, one column a metric; all of one split and protocol.
 
-    A metric that no system was measured on is no column: a line below says why.
+    Columns that do not fit beside the others follow in a table below, none is cut. A metric that no
+    system was measured on is no column: a line below says why.
     """
     console = console or plain_console()
-    table = plain_table()
-    columns = {metric.name: metric for results in scored for metric in results.metrics}
-    headings = [_heading(metric, console) for metric in columns.values()]
-    height = max((len(heading) for heading in headings), default=1)
-    longest = max((len(printable(results.system.name)) for results in scored), default=0)
-    table.add_column(
-        "\n" * (height - 1) + "system", overflow="fold", min_width=min(longest, WIDEST_NAME)
-    )
-    for heading in headings:
-        above = [""] * (height - len(heading))
-        table.add_column("\n".join([*above, *heading]), justify="right", overflow="fold")
-    for results in scored:
-        cells = dict.fromkeys(columns, display.NO_VALUE)
-        cells |= {one.name: display.NOT_RUN for one in results.not_run if one.name in columns}
-        cells |= {metric.name: _value(metric) for metric in results.metrics}
-        table.add_row(Text(printable(results.system.name)), *cells.values())
-    console.print(table)
+    names = [Text(printable(results.system.name)) for results in scored]
+    longest = min(max(map(cell_len, (SYSTEM, *(name.plain for name in names)))), WIDEST_NAME)
+    metrics = {metric.name: metric for results in scored for metric in results.metrics}
+    columns = [
+        _Column(_heading(metric, console), [_cell(results, name) for results in scored])
+        for name, metric in metrics.items()
+    ]
+    for number, together in enumerate(_side_by_side(columns, console.width - longest - 1)):
+        if number:
+            console.print()
+        console.print(_systems_table(names, longest, together))
     print_lines(console, _not_run_lines(scored))
     print_lines(console, [line for results in scored for line in _gaps(results)])
+
+
+def _side_by_side(columns: Sequence[_Column], width: int) -> Iterator[list[_Column]]:
+    """The columns in their order, as many at a time as are no wider together."""
+    together: list[_Column] = []
+    for column in columns:
+        if together and sum(one.width + 1 for one in (*together, column)) > width + 1:
+            yield together
+            together = []
+        together.append(column)
+    yield together
+
+
+def _systems_table(names: Sequence[Text], longest: int, columns: Sequence[_Column]) -> Table:
+    table = plain_table()
+    height = max((len(column.heading) for column in columns), default=1)
+    table.add_column("\n" * (height - 1) + SYSTEM, overflow="fold", min_width=longest)
+    for column in columns:
+        above = [""] * (height - len(column.heading))
+        table.add_column(
+            "\n".join([*above, *column.heading]),
+            justify="right",
+            overflow="fold",
+            min_width=column.width,
+        )
+    for name, *cells in zip(names, *(column.cells for column in columns), strict=True):
+        table.add_row(name, *cells)
+    return table
+
+
+def _cell(results: Results, name: str) -> str:
+    """A system's value of a metric."""
+    for metric in results.metrics:
+        if metric.name == name:
+            return _value(metric)
+    not_run = any(one.name == name for one in results.not_run)
+    return display.NOT_RUN if not_run else display.NO_VALUE
 
 
 def _heading(metric: MetricResult, console: Console) -> list[str]:

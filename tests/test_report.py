@@ -87,6 +87,24 @@ def test_names_of_systems_stay_whole_beside_many_columns() -> None:
     assert "".join(names[1].split()) in "".join("".join(line[:20].split()) for line in lines)
 
 
+@pytest.mark.parametrize("width", [30, 50, 80, 81, 82, 83, 84, 200])
+def test_no_value_is_cut_however_narrow_the_terminal(width: int) -> None:
+    one = metric_result("wer", ROWS)
+    names = [f"speaker_count_{number}" for number in range(12)]
+    metrics = [
+        one.model_copy(update={"name": name, "value": number + 0.125, "unit": "s"})
+        for number, name in enumerate(names)
+    ]
+    file = io.StringIO()
+    print_systems([make_results("a", metrics)], Console(file=file, width=width))
+    lines = file.getvalue().splitlines()
+    values = [word for line in lines if line.startswith("a ") for word in line.split()[1:]]
+    assert values == [f"{number}.125" for number in range(12)]
+    assert all(len(line) <= width for line in lines if not line.startswith("a:"))
+    tables = sum(line.startswith("system") for line in lines)
+    assert tables == 1 if width == 200 else tables > 1
+
+
 @pytest.mark.parametrize(("unit", "shown"), [("ms", "200"), ("distance", "200.400")])
 def test_milliseconds_are_whole(unit: str, shown: str) -> None:
     metric = metric_result("wer", ROWS).model_copy(update={"unit": unit})

@@ -37,6 +37,16 @@ def test_every_metric_has_a_card_and_every_card_a_metric() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_the_readme_names_the_metric_and_which_way_is_better(name: str) -> None:
+    lines = (CARDS.parents[1] / "README.md").read_text(encoding="utf-8").splitlines()
+    (row,) = (line for line in lines if line.startswith("| [") and f"/{name}.md)" in line)
+    named, _, better = (cell.strip() for cell in row.strip("|").split("|"))
+    names, ways = re.findall(r"metrics/(\w+)\.md", named), better.split(", ")
+    way = {None: "near", True: "higher", False: "lower"}[metric.get(name).higher_is_better]
+    assert ways[names.index(name) if len(ways) > 1 else 0].split()[0] == way
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_table_at_the_top_agrees_with_the_class(name: str) -> None:
     cls = metric.get(name)
     title, _, rest = card(name).partition("\n\n")

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import scenedetect
 
 from mmdia_eval.shots import shots
 from mmdia_eval.types import Frames
@@ -39,3 +42,26 @@ def test_a_flash_makes_one_cut_at_most() -> None:
 
 def test_a_threshold_that_nothing_passes_leaves_one_shot() -> None:
     assert shots(views(20, 20), threshold=255.0) == ((0, 40),)
+
+
+@pytest.mark.parametrize("size", [(64, 48), (257, 62), (640, 90), (1280, 48)])
+def test_cuts_are_those_of_the_librarys_own_manager(size: tuple[int, int], tmp_path: Path) -> None:
+    """Also near the threshold: most of these views differ by little more or less than it."""
+    draw = np.random.default_rng(sum(size))
+    shape = (size[1], size[0], 3)
+    views = [
+        np.clip(draw.integers(80, 170, 3) + draw.normal(0, draw.uniform(0, 40), shape), 0, 255)
+        for _ in range(12)
+    ]
+    frames = [view.astype(np.uint8) for view in views for _ in range(20)]
+    path = tmp_path / "a.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"FFV1"), 25, size)
+    for frame in frames:
+        writer.write(np.ascontiguousarray(frame[..., ::-1]))
+    writer.release()
+    reader = cv2.VideoCapture(str(path))
+    seen = np.array([reader.read()[1][..., ::-1] for _ in frames])
+    theirs = scenedetect.detect(str(path), scenedetect.ContentDetector(), start_in_scene=True)
+    expected = tuple((a.get_frames(), b.get_frames()) for a, b in theirs)
+    assert shots(seen) == expected
+    assert len(expected) > 1

@@ -51,7 +51,7 @@ class FrameStatisticsExtractor(Extractor[FrameStatistics]):
     difference. Shots are PySceneDetect's.
     """
 
-    version = "1"
+    version = "2"
     makes = FrameStatistics
     cost = 0.2
     requires = (OPENCV, SCENEDETECT)

@@ -72,7 +72,7 @@ class HaarFaces(Extractor[FaceTracks]):
     frames of film with turned heads, 67 % have a face by it; of a talking head's 200, all.
     """
 
-    version = "2"
+    version = "3"
     makes = FaceTracks
     cost = 0.2
     requires = (OPENCV, SCENEDETECT)

@@ -58,7 +58,7 @@ class S3fdFaces(Extractor[FaceTracks]):
     a portrait, and below about 64 pixels the detector's smallest anchor finds none at this scale.
     """
 
-    version = "1"
+    version = "2"
     makes = FaceTracks
     device = "gpu"
     reads_frames = True

@@ -60,20 +60,20 @@ def clips(frames: Frames, preset: Preset) -> Tensor:
     place = {frame: index for index, frame in enumerate(wanted)}
     if not wanted:
         return torch.zeros((0, 3, preset.frames, SIDE, SIDE))
-    pictures = resized(np.ascontiguousarray(frames[wanted]), preset.resize) / 127.5 - 1
+    # One by one: a whole video in single precision would take gigabytes, and longer.
+    pictures = torch.stack([resized(frames[index], preset.resize) for index in wanted]) / 127.5 - 1
     cut = [pictures[place[start] : place[start] + preset.frames] for start in starts]
     return torch.stack(cut).transpose(1, 2)
 
 
-def resized(frames: Frames, how: Literal["half_pixel", "tf1"]) -> Tensor:
-    """Pictures (T, height, width, 3) as (T, 3, 224, 224) float32, 0 to 255, bilinear, squashed."""
-    pictures = torch.from_numpy(frames).permute(0, 3, 1, 2).float()
+def resized(picture: Frames, how: Literal["half_pixel", "tf1"]) -> Tensor:
+    """A picture (height, width, 3) as (3, 224, 224) float32, 0 to 255, bilinear, squashed."""
+    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).float()
     if how == "half_pixel":
         size = (SIDE, SIDE)
-        return functional.interpolate(pictures, size, mode="bilinear", align_corners=False)
-    height, width = pictures.shape[2:]
-    rows, columns = _tf1_weights(height), _tf1_weights(width)
-    return torch.einsum("yh,tchw,xw->tcyx", rows, pictures, columns)
+        return functional.interpolate(pixels[None], size, mode="bilinear", align_corners=False)[0]
+    rows, columns = map(_tf1_weights, pixels.shape[1:])
+    return torch.einsum("yh,chw,xw->cyx", rows, pixels, columns)
 
 
 def _tf1_weights(size: int) -> Tensor:

@@ -32,7 +32,8 @@ SECONDS = ("speech", "overlapped", "short", "offscreen", "contested", "bound")
 
 
 WORDS_PER_SECOND = 2.5
-"""For the length of a dialogue that says none of turns or recording: a round 150 a minute."""
+"""For the length of a dialogue that says none of turns or recording: 206 words took 85.3 s in four
+recorded dialogues of two people, pauses included."""
 
 
 class SaLseSettings(api.Settings):

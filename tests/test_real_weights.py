@@ -42,10 +42,13 @@ NOBODY = Dialogue("d", ())
 
 @pytest.fixture(autouse=True)
 def weights(request: pytest.FixtureRequest) -> None:
-    """The models that a test names are here, with the listed hashes."""
+    """The models that a test names are here; what is here but damaged, or another file, fails."""
     for id_ in (id_ for mark in request.node.iter_markers("weights") for id_ in mark.args):
-        if problems := models.problems(id_):
-            pytest.skip(problems[0])
+        found = models.check(id_)
+        refusals = models.refusals(found)
+        if found.folder is None:
+            pytest.skip(refusals[0])
+        assert not refusals
 
 
 def made(name: str, item: Inputs, **settings: object) -> Artifact:

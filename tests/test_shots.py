@@ -46,7 +46,7 @@ def test_a_threshold_that_nothing_passes_leaves_one_shot() -> None:
 
 @pytest.mark.parametrize("size", [(64, 48), (257, 62), (640, 90), (1280, 48)])
 def test_cuts_are_those_of_the_librarys_own_manager(size: tuple[int, int], tmp_path: Path) -> None:
-    """Also near the threshold: most of these views differ by little more or less than it."""
+    """Frames of full size would give other cuts in the 640x90 pixels of noise."""
     draw = np.random.default_rng(sum(size))
     shape = (size[1], size[0], 3)
     views = [

@@ -13,9 +13,9 @@ import numpy as np
 from pydantic import Field
 
 from mmdia_eval import api
-from mmdia_eval.api import Extractor, Inputs, Requirement
+from mmdia_eval.api import Extractor, Inputs
 from mmdia_eval.artifacts import FrameSimilarity
-from mmdia_eval.extractors.pictures import INSTALL, OPENCV, seen_frames
+from mmdia_eval.extractors.pictures import OPENCV, TORCH, TORCHMETRICS, seen_frames
 from mmdia_eval.extractors.voices import inference
 from mmdia_eval.registry import extractor
 from mmdia_eval.types import Frames
@@ -48,11 +48,7 @@ class FrameSimilarityExtractor(Extractor[FrameSimilarity]):
     makes = FrameSimilarity
     device = "gpu"
     cost = 1.5
-    requires = (
-        OPENCV,
-        Requirement("torch", INSTALL),
-        Requirement("torchmetrics", INSTALL),
-    )
+    requires = (OPENCV, TORCH, TORCHMETRICS)
     reads_frames = True
     reads_reference_frames = True
     reads = ("reference_video",)

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from mmdia_eval import api, models
-from mmdia_eval.api import Extractor, Inputs, Requirement
+from mmdia_eval.api import Extractor, Inputs
 from mmdia_eval.artifacts import VideoFeatures
+from mmdia_eval.extractors.pictures import TORCH, seen_frames
 from mmdia_eval.registry import extractor
 from mmdia_eval.types import FloatArray
 
@@ -43,7 +44,7 @@ class I3dFeatures(Extractor[VideoFeatures]):
     makes = VideoFeatures
     device = "gpu"
     reads_frames: ClassVar[bool] = True
-    requires = (Requirement("torch", "pip install 'mmdia-eval[video]'"),)
+    requires = (TORCH,)
     cost = 0.5
     Settings = I3dSettings
 
@@ -63,9 +64,7 @@ class I3dFeatures(Extractor[VideoFeatures]):
         from mmdia_eval.clips import PRESETS, clips  # noqa: PLC0415
         from mmdia_eval.networks.i3d import CLASSES  # noqa: PLC0415
 
-        if inputs.frames is None:
-            raise ValueError("no frames to look at")
-        cut = clips(inputs.frames, PRESETS[self.settings.preset])
+        cut = clips(seen_frames(inputs), PRESETS[self.settings.preset])
         if not len(cut):
             return np.zeros((0, CLASSES), dtype=np.float32)
         with torch.inference_mode():

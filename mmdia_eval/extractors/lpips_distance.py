@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mmdia_eval import models
-from mmdia_eval.api import Extractor, Inputs, Requirement
+from mmdia_eval.api import Extractor, Inputs
 from mmdia_eval.artifacts import PerceptualDistance
 from mmdia_eval.errors import UserError
 from mmdia_eval.extractors.frame_similarity import (
@@ -18,7 +18,7 @@ from mmdia_eval.extractors.frame_similarity import (
     beside_reference,
     resize,
 )
-from mmdia_eval.extractors.pictures import INSTALL, OPENCV
+from mmdia_eval.extractors.pictures import OPENCV, TORCH, TORCHMETRICS
 from mmdia_eval.extractors.voices import inference
 from mmdia_eval.registry import extractor
 from mmdia_eval.store import file_sha256
@@ -44,11 +44,7 @@ class LpipsDistance(Extractor[PerceptualDistance]):
     makes = PerceptualDistance
     device = "gpu"
     cost = 1.0
-    requires = (
-        OPENCV,
-        Requirement("torch", INSTALL),
-        Requirement("torchmetrics", INSTALL),
-    )
+    requires = (OPENCV, TORCH, TORCHMETRICS)
     reads_frames = True
     reads_reference_frames = True
     reads = ("reference_video",)

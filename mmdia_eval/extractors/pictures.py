@@ -13,6 +13,8 @@ from mmdia_eval.types import Frames
 INSTALL = "pip install 'mmdia-eval[video]'"
 OPENCV = Requirement("cv2", INSTALL)
 SCENEDETECT = Requirement("scenedetect", INSTALL)
+TORCH = Requirement("torch", INSTALL)
+TORCHMETRICS = Requirement("torchmetrics", INSTALL)
 
 
 def seen_frames(item: Inputs) -> Frames:

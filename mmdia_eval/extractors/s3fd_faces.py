@@ -9,17 +9,15 @@ import numpy as np
 from pydantic import Field
 
 from mmdia_eval import api, models
-from mmdia_eval.api import Extractor, Inputs, Requirement
+from mmdia_eval.api import Extractor, Inputs
 from mmdia_eval.artifacts import FaceTracks
-from mmdia_eval.extractors.pictures import INSTALL, OPENCV, SCENEDETECT, seen_frames
+from mmdia_eval.extractors.pictures import OPENCV, SCENEDETECT, TORCH, seen_frames
 from mmdia_eval.extractors.voices import inference
 from mmdia_eval.faces import TrackSettings, pack_tracks, track_faces
 from mmdia_eval.identities import SAME_PERSON, identities
 from mmdia_eval.registry import extractor
 from mmdia_eval.shots import shots
 from mmdia_eval.types import FloatArray, Frames
-
-TORCH = Requirement("torch", INSTALL)
 
 MODEL = "s3fd"
 CHECKPOINT = "sfd_face.pth"

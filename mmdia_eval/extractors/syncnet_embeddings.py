@@ -10,8 +10,8 @@ import numpy as np
 from mmdia_eval import api, models
 from mmdia_eval.api import Extractor, Inputs
 from mmdia_eval.artifacts import Artifact, FaceTracks, LipSyncEmbeddings
-from mmdia_eval.extractors.pictures import OPENCV, seen_frames
-from mmdia_eval.extractors.s3fd_faces import TORCH, encoders
+from mmdia_eval.extractors.pictures import OPENCV, TORCH, seen_frames
+from mmdia_eval.extractors.s3fd_faces import encoders
 from mmdia_eval.extractors.voices import inference
 from mmdia_eval.faces import Track, crop_faces, unpack_tracks
 from mmdia_eval.lip_sync import WINDOW
